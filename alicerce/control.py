@@ -1,0 +1,135 @@
+"""What a person does to the supervisor: run it, stop it, restart it, look at it, read its log."""
+
+import fcntl
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from alicerce import children, home, journal, probe, processes
+from alicerce.postgres import ready_pid
+from alicerce.supervise import Supervisor
+from kit.config import ConfigurationError
+
+STOP_S = 120.0  # longer than web processes (30 s) and Postgres (60 s) may take together
+ASK_S = 2.0
+NOT_RUNNING = "Alicerce does not run here: `make run` starts it."
+
+
+def run(topology: str) -> None:
+    """Run until a signal ends it. Raises ConfigurationError when it cannot start, or runs here already."""
+    folder = home.folder()
+    with _held(folder):
+        Supervisor(topology, folder).run()
+
+
+def stop() -> None:
+    """End the supervisor and wait until it has gone; nothing happens when it does not run."""
+    pid = supervisor()
+    if pid is None:
+        print("Alicerce does not run here.")
+        return
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_S
+    while supervisor() == pid:
+        if time.monotonic() > deadline:
+            raise ConfigurationError(f"Process {pid} has not ended within {STOP_S:.0f} s: see logs/alicerce.log.")
+        time.sleep(0.05)
+    print("Alicerce has stopped.")
+
+
+def restart() -> None:
+    """Start the web processes anew, one after another, without refusing a request."""
+    pid = supervisor()
+    if pid is None:
+        raise ConfigurationError(NOT_RUNNING)
+    os.kill(pid, signal.SIGHUP)
+    print("Alicerce is restarting; `make logs` shows it.")
+
+
+def status() -> bool:
+    """Print a row per process; whether Alicerce runs here."""
+    pid = supervisor()
+    if pid is None:
+        print(NOT_RUNNING)
+        return False
+    folder = home.folder()
+    row = "{:<12} {:>8} {:>6} {:<10} {:>10}".format
+    print(row("name", "pid", "port", "state", "memory"))
+    print(row("supervisor", pid, "", "ready", _mib(pid, alone=True)))
+    for name, process, host, port in children.recorded(folder):
+        if name == "postgres":
+            ready = ready_pid(folder) == process.pid
+        else:
+            ready = process.alive() and probe.ready(host, port, ASK_S)
+        print(row(name, process.pid, port, "ready" if ready else "not ready", _mib(process.pid)))
+    return True
+
+
+def logs(service: str | None) -> None:
+    """Print the end of the log and, while Alicerce runs, what follows; of one service alone if it is named."""
+    for line in journal.follow(home.folder() / "logs" / "alicerce.log", lambda: supervisor() is not None):
+        if service is None or _concerns(line, service):
+            print(line, flush=True)
+
+
+def supervisor() -> int | None:
+    """The process id of the supervisor of this folder; None when it does not run."""
+    try:
+        descriptor = os.open(home.folder() / "supervisor.pid", os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        # The lock is the proof, not the number: the kernel drops it when the process dies, however that happens.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return None
+    except BlockingIOError:
+        return _number(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold the lock of this folder. The file stays when it ends: removing it would let two hold different ones."""
+    descriptor = os.open(folder / "supervisor.pid", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        _lock(descriptor)
+        os.truncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    """Take the lock. `stop` and `status` touch it for an instant, so one refusal is not yet an answer."""
+    for _ in range(10):
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.02)
+    pid = _number(descriptor)
+    raise ConfigurationError(f"Alicerce already runs here as process {pid}. `make stop` ends it.")
+
+
+def _number(descriptor: int) -> int | None:
+    text = os.pread(descriptor, 32, 0).strip()
+    return int(text) if text.isdigit() else None
+
+
+def _concerns(line: str, service: str) -> bool:
+    """Whether a line is of this service: by its prefix (split), or by what the log record says (solo)."""
+    prefixed = re.match(r"(\w+) +\| ", line)
+    if prefixed:
+        return prefixed[1] == service
+    return re.search(rf'"service": ?"{re.escape(service)}"|\bservice={re.escape(service)}\b', line) is not None
+
+
+def _mib(pid: int, *, alone: bool = False) -> str:
+    used = processes.memory_mib(pid, family=not alone)
+    return "-" if used is None else f"{used:.0f} MiB"

@@ -1,0 +1,219 @@
+"""One database and three roles per service, on the embedded Postgres or on a server that exists.
+
+    <service>_owner   owns the tables; migrations run as this role
+    <service>_app     reads and writes rows, under row-level security; the service runs as this role
+    <service>_job     may connect, nothing more: each migration grants what the relay and the jobs need
+
+Everything here can be repeated, and needs an administrator who may create roles and databases, not a superuser.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import connection, encrypt_password
+
+from alicerce import home
+from alicerce.postgres import EmbeddedPostgres, ready_pid
+from alicerce.services import without_database
+from kit.config import ConfigurationError, setting
+from kit.db import DB_SCHEMA
+
+DATABASE_SERVER_URL = setting(
+    "DATABASE_SERVER_URL",
+    "",
+    "Postgres to make the databases on, as an administrator; empty: the embedded one.",
+)
+OLDEST_VERSION = 150000
+ADVISORY_LOCK = 0x616C6963  # "alic": any number will do, as long as every version of us takes the same
+CONNECT_SECONDS = 5
+LOCK_WAIT = "60s"
+SCHEMES = ("postgres", "postgresql", "postgresql+psycopg2", "postgresql+psycopg")
+PURPOSES = {
+    "APP": "",
+    "OWNER": "OWNER_",
+    "JOB": "JOB_",
+}  # role suffix -> what its URL's variable says before URL
+
+
+def server_url() -> str:
+    """The administrator's URL: `DATABASE_SERVER_URL`, else the embedded server's, which must be running."""
+    if DATABASE_SERVER_URL():
+        return normalise(DATABASE_SERVER_URL())
+    folder = home.folder()
+    if ready_pid(folder) is None:
+        raise ConfigurationError("The embedded Postgres does not run: start Alicerce first, with `make run`.")
+    return EmbeddedPostgres(folder).url
+
+
+def normalise(url: str) -> str:
+    """The same URL with the scheme that libpq knows. Raises ConfigurationError when it is no Postgres URL."""
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme not in SCHEMES:
+        raise ConfigurationError(f"A database URL starts with postgresql://, not with {scheme.split(':')[0]!r}.")
+    return f"postgresql://{rest}"
+
+
+def prepare(admin_url: str, services: Sequence[str]) -> dict[str, str]:
+    """Make the databases and roles that are missing; the environment that leads each service to its own.
+
+    Services to which the user gave a database are left alone. The result, variable name to URL, is also written to
+    the generated `environment` file, where `kit.config` finds it.
+    """
+    admin_url = normalise(admin_url)
+    wanted = without_database(services)
+    with connected(admin_url) as admin:
+        _check_version(admin)
+        with _alone(admin):
+            for service in wanted:
+                _make_roles(admin, service)
+                _make_database(admin, service)
+                with connected(_url(admin_url, service, "owner")) as owner:
+                    _make_schema(owner, service)
+            _check_powerless(admin, wanted)
+    environment = {
+        f"{service.upper()}_SERVICE_DATABASE_{word}URL": _url(admin_url, service, purpose.lower())
+        for service in wanted
+        for purpose, word in PURPOSES.items()
+    }
+    home.write(home.folder() / "environment", "".join(f"{name}={url}\n" for name, url in environment.items()))
+    return environment
+
+
+@contextmanager
+def connected(url: str) -> Iterator[connection]:
+    """A connection in autocommit mode. Raises ConfigurationError that names the server and its reason."""
+    place = urlsplit(url).netloc.rpartition("@")[2] or "the local socket"
+    timeout = {} if "connect_timeout=" in url else {"connect_timeout": CONNECT_SECONDS}
+    try:
+        opened = psycopg2.connect(url, **timeout)
+    except psycopg2.Error as error:
+        advice = "check DATABASE_SERVER_URL"
+        if not DATABASE_SERVER_URL():
+            advice = f"restore {home.folder() / 'secrets.json'}, or remove that folder to start anew"
+        raise ConfigurationError(f"The database server {place} cannot be used ({_reason(error)}): {advice}.") from error
+    try:
+        opened.autocommit = True
+        yield opened
+    except psycopg2.errors.InsufficientPrivilege as error:
+        raise ConfigurationError(
+            f"The database server {place} refused to make databases and roles ({_reason(error)}): "
+            "DATABASE_SERVER_URL needs a user with CREATEROLE and CREATEDB."
+        ) from error
+    except psycopg2.errors.LockNotAvailable as error:
+        raise ConfigurationError(
+            f"Somebody else has been preparing {place} for a minute: try again when that has ended."
+        ) from error
+    except psycopg2.Error as error:
+        raise ConfigurationError(f"The databases on {place} could not be prepared: {_reason(error)}.") from error
+    finally:
+        opened.close()
+
+
+def _reason(error: psycopg2.Error) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    said = lines[0].partition(" failed: ")[2] or lines[0]
+    return said.replace("FATAL:", "").strip().rstrip(".")
+
+
+def _check_version(admin: connection) -> None:
+    if admin.server_version < OLDEST_VERSION:
+        raise ConfigurationError(
+            f"The database server {admin.info.host} runs Postgres {admin.server_version // 10000}, which is too old: "
+            "use 15 or newer."
+        )
+
+
+@contextmanager
+def _alone(admin: connection) -> Iterator[None]:
+    """One preparation at a time on a server: roles belong to it as a whole. Closing the connection ends it too."""
+    _run(admin, "SET lock_timeout = {}", LOCK_WAIT)
+    _run(admin, "SELECT pg_advisory_lock({})", ADVISORY_LOCK)
+    yield
+    _run(admin, "SELECT pg_advisory_unlock({})", ADVISORY_LOCK)
+
+
+def _make_roles(admin: connection, service: str) -> None:
+    superuser = _run(admin, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user")[0][0]
+    for role in _roles(service):
+        # Hashed here, so that no password ever stands in a statement that the server may log.
+        password = encrypt_password(home.secret(role), role, scope=admin, algorithm="scram-sha-256")
+        if not _run(admin, "SELECT 1 FROM pg_roles WHERE rolname = {}", role):
+            powers = "NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS NOREPLICATION"
+            _run(admin, f"CREATE ROLE {{}} LOGIN {powers} PASSWORD {{}}", _name(role), password)
+        else:
+            _run(admin, "ALTER ROLE {} LOGIN PASSWORD {}", _name(role), password)
+    if not superuser:
+        # Only a member may make a database that belongs to the role (Postgres 16 gives its maker no membership).
+        _run(admin, "GRANT {} TO CURRENT_USER", _name(f"{service}_owner"))
+
+
+def _make_database(admin: connection, service: str) -> None:
+    database, owner = _name(f"{service}_db"), _name(f"{service}_owner")
+    if not _run(admin, "SELECT 1 FROM pg_database WHERE datname = {}", f"{service}_db"):
+        # C everywhere: the same order and the same index use on the embedded server and on a given one.
+        options = "TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER libc LOCALE 'C'"
+        _run(admin, f"CREATE DATABASE {{}} OWNER {{}} {options}", database, owner)
+    roles = sql.SQL(", ").join(_name(role) for role in _roles(service))
+    _run(admin, "REVOKE ALL ON DATABASE {} FROM PUBLIC", database)
+    _run(admin, "GRANT CONNECT ON DATABASE {} TO {}", database, roles)
+
+
+def _make_schema(owner: connection, service: str) -> None:
+    """What the owner itself may grant within its database, so that no superuser is needed for it."""
+    schema = _name(DB_SCHEMA.of(service))
+    app, job, self = (_name(f"{service}_{purpose}") for purpose in ("app", "job", "owner"))
+    if DB_SCHEMA.of(service) != "public":
+        _run(owner, "CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}", schema, self)
+    _run(owner, "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    _run(owner, "GRANT USAGE ON SCHEMA {} TO {}, {}", schema, app, job)
+    later = "ALTER DEFAULT PRIVILEGES FOR ROLE {} IN SCHEMA {} "
+    _run(owner, later + "GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {}", self, schema, app)
+    _run(owner, later + "GRANT USAGE, SELECT ON SEQUENCES TO {}", self, schema, app)
+    if _run(owner, "SELECT has_schema_privilege({}, 'public', 'CREATE')", f"{service}_app")[0][0]:
+        raise ConfigurationError(
+            f"Anybody may create tables in {service}_db: run `REVOKE CREATE ON SCHEMA public FROM PUBLIC` there once, "
+            "as the owner of that schema."
+        )
+
+
+def _check_powerless(admin: connection, services: Iterable[str]) -> None:
+    """Row-level security holds only for roles that cannot step over it, and roles may have been made elsewhere."""
+    names = [role for service in services for role in _roles(service)]
+    query = (
+        "SELECT rolname FROM pg_roles WHERE rolname = ANY ({}::text[])"
+        " AND (rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication)"
+    )
+    powerful = [row[0] for row in _run(admin, query, names)]
+    if powerful:
+        raise ConfigurationError(
+            f"These database roles have powers that no service may have: {', '.join(powerful)}. Take them away with "
+            "`ALTER ROLE … NOSUPERUSER NOBYPASSRLS NOCREATEROLE NOCREATEDB NOREPLICATION`."
+        )
+
+
+def _roles(service: str) -> tuple[str, ...]:
+    return tuple(f"{service}_{purpose.lower()}" for purpose in PURPOSES)
+
+
+def _url(admin_url: str, service: str, purpose: str) -> str:
+    """The URL of a role: host, port and options (`sslmode` …) are the administrator's."""
+    parts = urlsplit(admin_url)
+    role = f"{service}_{purpose}"
+    place = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{quote(role)}:{quote(home.secret(role))}@{place}", path=f"/{service}_db"))
+
+
+def _name(text: str) -> sql.Identifier:
+    return sql.Identifier(text)
+
+
+def _run(target: connection, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+    """Run one statement; `{}` takes a name (sql.Composable) or, quoted as a literal, any other value."""
+    composed = [value if isinstance(value, sql.Composable) else sql.Literal(value) for value in values]
+    with target.cursor() as cursor:
+        cursor.execute(sql.SQL(statement).format(*composed))
+        return cursor.fetchall() if cursor.description else []

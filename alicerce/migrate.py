@@ -1,0 +1,47 @@
+"""Bring the databases of services to their newest revision, each as the owner of its tables."""
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import flask_migrate
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, pool
+
+from kit.db import url_of
+from kit.migrations import attach
+
+
+def _app(service: str) -> Any:
+    app = import_module(f"services.{service}").create_app()
+    if "migrate" not in app.extensions:
+        attach(app, app.db)
+    return app
+
+
+def migrate(services: Sequence[str]) -> None:
+    """Upgrade each service's database. Services that are at their newest revision cost one look."""
+    for service in services:
+        app = _app(service)
+        with app.app_context():
+            if not _is_current(app, service):
+                flask_migrate.upgrade()
+
+
+def differences(service: str) -> list[Any]:
+    """What the models say and the migrated database does not; empty when they agree."""
+    app = _app(service)
+    engine = create_engine(url_of(service, "owner"), poolclass=pool.NullPool)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        return list(compare_metadata(context, app.db.metadata))
+
+
+def _is_current(app: Any, service: str) -> bool:
+    script = ScriptDirectory.from_config(app.extensions["migrate"].migrate.get_config())
+    engine = create_engine(url_of(service, "owner"), poolclass=pool.NullPool)
+    with engine.connect() as connection:
+        heads = MigrationContext.configure(connection).get_current_heads()
+    return set(heads) == set(script.get_heads())

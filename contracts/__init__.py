@@ -1,0 +1,1 @@
+"""How siblings speak to each other: one module per service that is called, and the one table of roles."""

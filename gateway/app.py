@@ -1,0 +1,86 @@
+"""The gateway's Flask app: health and errors; everything else is the proxy's."""
+
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from flask import Flask, Response
+
+from gateway.auth import Authenticator
+from gateway.proxy import Proxy
+from gateway.revocations import Revocations
+from gateway.upstream import Request, Upstream
+from kit import config, logs
+from kit.app import VERSION, handle_errors, json_answer, prepare_requests
+from kit.errors import Problem, Unavailable
+from kit.identity import GATEWAY
+
+HEALTH_AGE_S = 2.0
+HEALTH_TIMEOUT_S = 1.0
+
+
+class Gateway(Flask):
+    """A Flask app that lets its proxy look at a request first."""
+
+    proxy: Proxy
+
+    def wsgi_app(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        answer = self.proxy(environ, start_response)
+        return super().wsgi_app(environ, start_response) if answer is None else answer
+
+
+class Health:
+    """How the services are, asked at most every two seconds, however often it is wanted."""
+
+    def __init__(self, upstreams: dict[str, Upstream]) -> None:
+        self.upstreams = upstreams
+        self._known: dict[str, str] = {}
+        self._asked = 0.0
+
+    def services(self) -> dict[str, str]:
+        """Each service and whether it is `healthy` or `unreachable`."""
+        if time.monotonic() - self._asked > HEALTH_AGE_S or not self._known:
+            with ThreadPoolExecutor(max_workers=8) as pool:
+                self._known = dict(zip(self.upstreams, pool.map(self._ask, self.upstreams.values()), strict=True))
+            self._asked = time.monotonic()
+        return self._known
+
+    def _ask(self, upstream: Upstream) -> str:
+        request = Request("GET", "/ready", [], b"", time.monotonic() + HEALTH_TIMEOUT_S)
+        try:
+            answer = upstream.send(request)
+            b"".join(answer.body)
+        except Problem:
+            return "unreachable"
+        return "healthy" if answer.status == 200 else "unhealthy"
+
+
+def create_app() -> Gateway:
+    """The gateway. Services that are mounted in this process are reached there, others at their addresses."""
+    config.check(GATEWAY)
+    logs.configure()
+    app = Gateway(GATEWAY, static_folder=None)
+    app.proxy = Proxy(Authenticator(app, Revocations(app)))
+    health = Health(app.proxy.upstreams)
+    prepare_requests(app)
+    handle_errors(app)
+
+    @app.get("/live")
+    def live() -> Response:
+        return json_answer({"status": "alive", "service": GATEWAY})
+
+    @app.get("/ready")
+    def ready() -> Response:
+        waiting = [name for name, state in health.services().items() if state != "healthy"]
+        if waiting:
+            raise Unavailable(f"Not reachable yet: {', '.join(waiting)}.", code="not_ready", retry_after_s=1)
+        return json_answer({"status": "ready", "service": GATEWAY})
+
+    @app.get("/health")
+    def show_health() -> Response:
+        services = health.services()
+        status = "healthy" if set(services.values()) == {"healthy"} else "degraded"
+        return json_answer({"status": status, "service": GATEWAY, "version": VERSION, "services": services})
+
+    return app

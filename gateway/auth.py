@@ -1,0 +1,113 @@
+"""Bearer token to identity. Flask-JWT-Extended decides; what it decided is remembered, and revocations are obeyed."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from flask import Flask
+from flask_jwt_extended import JWTManager, decode_token
+from flask_jwt_extended.exceptions import JWTExtendedException
+from jwt import PyJWTError
+
+from contracts import roles
+from gateway.revocations import Revocations
+from kit import clock, identity, tokens
+from kit.errors import Unauthenticated
+from kit.identity import GATEWAY, Identity
+
+REMEMBERED = 4096
+MINTED_REUSE_S = 20
+
+
+class InvalidToken(Unauthenticated):
+    """The access token is not valid. Log in again."""
+
+
+class TokenExpired(Unauthenticated):
+    """The access token has expired. Refresh it, or log in again."""
+
+
+class TokenRevoked(Unauthenticated):
+    """The access token was revoked. Refresh it, or log in again."""
+
+
+@dataclass(slots=True)
+class Principal:
+    """A person as an access token names them, with the internal token that was last minted for it."""
+
+    identity: Identity
+    issued_ms: int
+    expires: int
+    internal: str = ""
+    minted: float = 0.0
+    epoch: int = -1
+
+
+class Authenticator:
+    """Checks access tokens of one gateway process."""
+
+    def __init__(self, app: Flask, revocations: Revocations) -> None:
+        self.app, self.revocations = app, revocations
+        self._known: dict[str, Principal] = {}
+        app.config.update(
+            JWT_ALGORITHM=tokens.ALGORITHM,
+            JWT_DECODE_ALGORITHMS=[tokens.ALGORITHM],
+            JWT_DECODE_AUDIENCE=tokens.AUDIENCE,
+            JWT_DECODE_ISSUER=tokens.ACCESS_COMPONENT,
+            JWT_DECODE_LEEWAY=tokens.LEEWAY_S,
+        )
+        JWTManager(app).decode_key_loader(_key)
+
+    def authenticate(self, authorization: str) -> Principal:
+        """Whom an Authorization header speaks for, with an internal token to forward.
+
+        Raises Unauthenticated, InvalidToken, TokenExpired, TokenRevoked; Unavailable when revocations are unknown.
+        """
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise Unauthenticated
+        principal = self._known.get(token) or self._decode(token)
+        if principal.expires + tokens.LEEWAY_S < clock.timestamp():
+            raise TokenExpired
+        self.revocations.refresh()
+        if self.revocations.covers(principal.identity, principal.issued_ms):
+            self._known.pop(token, None)
+            raise TokenRevoked
+        if principal.epoch != self.revocations.epoch or clock.timestamp() - principal.minted > MINTED_REUSE_S:
+            principal.internal = identity.mint(GATEWAY, principal.identity)
+            principal.minted, principal.epoch = clock.timestamp(), self.revocations.epoch
+        return principal
+
+    def _decode(self, token: str) -> Principal:
+        if len(token) > tokens.MAX_TOKEN_BYTES:
+            raise InvalidToken
+        try:
+            with self.app.app_context():
+                claims = decode_token(token, allow_expired=True)
+            principal = _principal(claims)
+        except (PyJWTError, JWTExtendedException, tokens.InvalidToken, KeyError, TypeError, ValueError) as error:
+            raise InvalidToken from error
+        if len(self._known) >= REMEMBERED:
+            self._known.clear()
+        self._known[token] = principal
+        return principal
+
+
+def _key(header: dict[str, Any], _claims: dict[str, Any]) -> Any:
+    # RFC 8725, 3.11: a token of another kind, or signed by another component's key, is no access token.
+    owner = tokens.keyring().find(header.get("kid"))
+    if header.get("typ") != tokens.ACCESS or "crit" in header or owner.component != tokens.ACCESS_COMPONENT:
+        raise tokens.InvalidToken("not an access token")
+    return owner.key
+
+
+def _principal(claims: dict[str, Any]) -> Principal:
+    tenant_id = claims["tenant_id"]
+    who = Identity(
+        caller=GATEWAY,
+        user_id=UUID(claims["sub"]),
+        tenant_id=UUID(tenant_id) if tenant_id else None,
+        session_id=UUID(claims["sid"]),
+        permissions=roles.permissions(claims["roles"]),
+    )
+    return Principal(who, int(claims["iat_ms"]), int(claims["exp"]))

@@ -1,0 +1,248 @@
+"""The proxying path: a small WSGI callable that the gateway's Flask app consults first.
+
+Rule by rule it follows `docs/decisions/0004-proxy-rules.md`: raw target in, the same bytes out; nothing of the client's
+that could be mistaken for ours; one Content-Length; and one log line.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from itertools import chain
+from typing import Any
+
+from gateway import routes
+from gateway.auth import Authenticator, Principal
+from gateway.log import log_request
+from gateway.upstream import Answer, Headers, Request, Upstream
+from kit import deadline, errors, identity, trace
+from kit.app import MAX_BODY_BYTES
+from kit.errors import BadRequest, Problem, TooLarge
+
+# What of a client's request reaches a service. Everything else stays outside: identity headers, forwarding headers,
+# cookies, hop-by-hop headers and whatever the next proxy bug will be about.
+FORWARDED = (
+    "ACCEPT",
+    "ACCEPT_LANGUAGE",
+    "IDEMPOTENCY_KEY",
+    "IF_MATCH",
+    "IF_MODIFIED_SINCE",
+    "IF_NONE_MATCH",
+    "IF_UNMODIFIED_SINCE",
+    "PREFER",
+    "RANGE",
+    "USER_AGENT",
+)
+ONCE = ("HTTP_AUTHORIZATION", "HTTP_HOST", "CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_IDEMPOTENCY_KEY")
+PROTECTED = ("authorization", "cookie", "txn-token", "x-user-", "x-tenant-", "x-internal-", "x-forwarded-", "host")
+WITHHELD = frozenset(
+    (
+        *("connection", "keep-alive", "proxy-connection", "proxy-authenticate", "te", "trailer", "upgrade"),
+        *("transfer-encoding", "server", "x-powered-by", "date", "x-request-id"),
+    )
+)
+BODILESS = frozenset({"GET", "HEAD", "DELETE"})
+
+
+class MalformedTarget(BadRequest):
+    """The address holds characters that no address of ours has. Put free text into the query or the body."""
+
+
+class MalformedHeaders(BadRequest):
+    """The headers contradict each other or try to remove one of ours."""
+
+
+class MethodNotAllowed(Problem):
+    """This address does not take this method; see the Allow header."""
+
+    status = 405
+
+
+class RequestTimeout(Problem):
+    """The body did not arrive in time."""
+
+    status = 408
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request on its way through, as far as the log wants to know."""
+
+    method: str
+    path: str
+    started: float
+    request_id: str
+    client: str
+    operation: routes.Operation | None = None
+    principal: Principal | None = None
+    status: int = 0
+    upstream_ms: float | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+class Proxy:
+    """Answers what stands in the table of routes; returns None for everything else."""
+
+    def __init__(self, authenticator: Authenticator) -> None:
+        self.authenticator = authenticator
+        self.root = routes.build()
+        self.upstreams = {door.service: Upstream(door.service) for door in routes.TABLE}
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes] | None:
+        target = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
+        path, _, query = target.partition("?")
+        exchange = Exchange(
+            method=environ["REQUEST_METHOD"],
+            path=path,
+            started=time.perf_counter(),
+            request_id=trace.request_id(environ.get("HTTP_X_REQUEST_ID")),
+            client=environ.get("REMOTE_ADDR", ""),
+        )
+        try:
+            if not routes.is_clean(path, query):
+                raise MalformedTarget
+            node = routes.find(self.root, path)
+            if node is None:
+                return None
+            _check_headers(environ)
+            answer = self._forward(exchange, node, environ, target)
+            head, rest = _first(answer.body)
+        except Problem as problem:
+            return _refuse(exchange, problem, start_response)
+        return _answer(exchange, answer, chain(head, rest), start_response)
+
+    def _forward(self, exchange: Exchange, node: routes.Node, environ: dict[str, Any], target: str) -> Answer:
+        operation = node.operations.get(exchange.method)
+        if operation is None:
+            exchange.extra["allow"] = ", ".join(sorted(node.operations))
+            raise MethodNotAllowed
+        exchange.operation = operation
+        if not operation.is_open:
+            exchange.principal = self.authenticator.authenticate(environ.get("HTTP_AUTHORIZATION", ""))
+        request = Request(
+            method=exchange.method,
+            target=target[len(operation.prefix) :],
+            headers=_headers(exchange, operation, environ),
+            body=_body(exchange.method, environ),
+            deadline=time.monotonic() + deadline.BUDGET_MS / 1000,
+        )
+        sent = time.perf_counter()
+        try:
+            return self.upstreams[operation.service].send(request)
+        finally:
+            exchange.upstream_ms = (time.perf_counter() - sent) * 1000
+
+
+def _check_headers(environ: dict[str, Any]) -> None:
+    # In an environ a repeated header has been joined by commas. None of these may hold one of its own.
+    if any("," in environ.get(name, "") for name in ONCE):
+        raise MalformedHeaders
+    named = environ.get("HTTP_CONNECTION", "").lower().replace(" ", "").split(",")
+    if any(name.startswith(PROTECTED) for name in named):
+        raise MalformedHeaders
+
+
+def _headers(exchange: Exchange, operation: routes.Operation, environ: dict[str, Any]) -> Headers:
+    headers = [
+        (name.replace("_", "-").title(), environ[f"HTTP_{name}"]) for name in FORWARDED if f"HTTP_{name}" in environ
+    ]
+    if environ.get("CONTENT_TYPE"):
+        headers.append(("Content-Type", environ["CONTENT_TYPE"]))
+    if operation.door.credentials and "HTTP_AUTHORIZATION" in environ:
+        headers.append(("Authorization", environ["HTTP_AUTHORIZATION"]))
+    headers += [
+        ("Host", operation.service),
+        ("X-Forwarded-For", exchange.client),
+        (trace.REQUEST_ID, exchange.request_id),
+        ("Traceparent", trace.traceparent(environ.get("HTTP_TRACEPARENT"))),
+        (deadline.HEADER, str(deadline.BUDGET_MS)),
+    ]
+    if exchange.principal:
+        who = exchange.principal.identity
+        headers += [(identity.HEADER, exchange.principal.internal), ("X-User-Id", str(who.user_id))]
+        if who.tenant_id:
+            headers.append(("X-Tenant-Id", str(who.tenant_id)))
+    return headers
+
+
+def _body(method: str, environ: dict[str, Any]) -> bytes:
+    chunked = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
+    declared = int(environ.get("CONTENT_LENGTH") or 0)
+    if not chunked and not declared:
+        return b""
+    if declared > MAX_BODY_BYTES:
+        raise TooLarge
+    try:
+        body = bytes(environ["wsgi.input"].read(MAX_BODY_BYTES + 1 if chunked else declared))
+    except OSError as error:
+        raise RequestTimeout from error
+    if len(body) > MAX_BODY_BYTES:
+        raise TooLarge
+    if body and method in BODILESS:
+        raise BadRequest(f"A {method} has no body here.", code="body_not_allowed")
+    if len(body) < declared:
+        raise BadRequest("The body is shorter than its Content-Length.", code="truncated_body")
+    return body
+
+
+def _first(body: Iterator[bytes]) -> tuple[list[bytes], Iterator[bytes]]:
+    """Wait for the first piece while the answer can still become an error."""
+    first = next(body, None)
+    return ([] if first is None else [first]), body
+
+
+def _answer(
+    exchange: Exchange, answer: Answer, body: Iterator[bytes], start_response: Callable[..., Any]
+) -> Iterable[bytes]:
+    keeps_cookies = exchange.operation is not None and exchange.operation.door.credentials
+    headers = [
+        (name, _public(exchange, value) if name.lower() == "location" else value)
+        for name, value in answer.headers
+        if name.lower() not in WITHHELD
+        and not name.lower().startswith("x-internal-")
+        and (keeps_cookies or name.lower() != "set-cookie")
+    ]
+    headers.append((trace.REQUEST_ID, exchange.request_id))
+    exchange.status = answer.status
+    start_response(f"{answer.status} {_phrase(answer.status)}", headers)
+    return _logged(exchange, body)
+
+
+def _refuse(exchange: Exchange, problem: Problem, start_response: Callable[..., Any]) -> Iterable[bytes]:
+    body = errors.render(problem, exchange.request_id)
+    headers = [
+        ("Content-Type", errors.CONTENT_TYPE),
+        ("Content-Length", str(len(body))),
+        ("Cache-Control", "no-store"),
+        (trace.REQUEST_ID, exchange.request_id),
+        *problem.headers.items(),
+    ]
+    if "allow" in exchange.extra:
+        headers.append(("Allow", exchange.extra["allow"]))
+    if problem.status == 401:
+        headers.append(("WWW-Authenticate", "Bearer"))
+    exchange.status = problem.status
+    exchange.extra["code"] = problem.code
+    start_response(f"{problem.status} {_phrase(problem.status)}", headers)
+    return _logged(exchange, iter((b"" if exchange.method == "HEAD" else body,)))
+
+
+def _logged(exchange: Exchange, body: Iterator[bytes]) -> Iterator[bytes]:
+    """Pass the body on, and log when it has gone out; a body that breaks off closes the connection."""
+    try:
+        yield from body
+    finally:
+        log_request(exchange)
+
+
+def _public(exchange: Exchange, location: str) -> str:
+    """A service's own path as the client knows it."""
+    prefix = exchange.operation.prefix if exchange.operation else ""
+    return prefix + location if location.startswith("/") else location
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"

@@ -1,0 +1,89 @@
+"""What has been revoked, as far as this process knows: read from its sources at most a second ago.
+
+It is read by the request that finds it old, while others go on, so there is no thread to lose and nothing to poll
+when nobody asks. If a source cannot be read for longer than the bound, tokens can no longer be trusted: 503.
+"""
+
+import threading
+import time
+from datetime import datetime, timedelta
+
+from flask import Flask, g
+
+from contracts import revocations as contract
+from kit import clock
+from kit.config import setting
+from kit.errors import Problem, Unavailable
+from kit.identity import GATEWAY, Identity
+from kit.logs import logger
+
+REVOCATION_POLL_SECONDS = setting(
+    "REVOCATION_POLL_SECONDS", 0.5, "Oldest age of what the gateway knows about revocations."
+)
+REVOCATION_BOUND_SECONDS = setting(
+    "REVOCATION_BOUND_SECONDS", 60.0, "How long revocations may be unreadable before the gateway stops trusting tokens."
+)
+OVERLAP = timedelta(seconds=15)  # a row may be committed after a later one; no transaction lasts longer
+HISTORY = timedelta(days=2)  # longer than any access token lives
+
+
+class RevocationsUnknown(Unavailable):
+    """It cannot be told just now whether your token still holds. Try again shortly."""
+
+
+class Revocations:
+    """The revocations of every source. `epoch` counts changes, so that what was minted before can be dropped."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+        self.epoch = 0
+        self._void: dict[tuple[str, str], int] = {}
+        self._read: dict[str, datetime] = {}
+        self._due = 0.0
+        self._fresh = 0.0
+        self._lock = threading.Lock()
+
+    def covers(self, who: Identity, issued_ms: int) -> bool:
+        """Whether a token of this identity, issued at this moment, has been revoked."""
+        void = self._void
+        if not void:
+            return False
+        if ("session", str(who.session_id)) in void:
+            return True
+        member = f"{who.user_id}:{who.tenant_id}"
+        subjects = (("user", str(who.user_id)), ("tenant", str(who.tenant_id)), ("membership", member))
+        return any(void.get(subject, -1) >= issued_ms for subject in subjects)
+
+    def refresh(self) -> None:
+        """Read what is new, if it is time to and nobody else does. Raises RevocationsUnknown beyond the bound."""
+        now = time.monotonic()
+        first = not self._fresh
+        if now >= self._due and self._lock.acquire(blocking=first):
+            try:
+                if time.monotonic() >= self._due:
+                    self._read_all()
+            finally:
+                self._lock.release()
+        if time.monotonic() - self._fresh > REVOCATION_BOUND_SECONDS():
+            raise RevocationsUnknown(retry_after_s=1)
+
+    def _read_all(self) -> None:
+        try:
+            with self.app.app_context():
+                g.component = GATEWAY
+                for source in contract.SOURCES:
+                    self._read_source(source)
+            self._fresh = time.monotonic()
+        except Problem as error:
+            logger(GATEWAY).warning("revocations could not be read: %s", error)
+        self._due = time.monotonic() + REVOCATION_POLL_SECONDS()
+
+    def _read_source(self, source: str) -> None:
+        asked = clock.now()
+        since = self._read.get(source, asked - HISTORY) - OVERLAP
+        for row in contract.since(source, since):
+            key, at = (row.kind, row.subject), int(row.at.timestamp() * 1000)
+            if self._void.get(key, -1) < at:
+                self._void[key] = at
+                self.epoch += 1
+        self._read[source] = asked

@@ -1,0 +1,239 @@
+"""The factory: what every service is, before it has any business."""
+
+import logging
+import os
+import time
+from typing import Any
+
+from apispec.ext.marshmallow import MarshmallowPlugin
+from flask import Flask, Response, g, request
+from flask_smorest import Api
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
+from werkzeug.exceptions import HTTPException
+
+from kit import config, deadline, errors, identity, logs, trace
+from kit.blueprint import Blueprint, dumps
+from kit.db import Database, engine_options, url_of
+from kit.errors import Conflict, DeadlineExceeded, Problem, Unavailable
+from kit.identity import current
+
+MAX_BODY_BYTES = 10 * 1024 * 1024
+VERSION = "0.1.0"
+BARE = ("/health", "/live", "/ready", "/openapi.json")
+
+
+class AlreadyExists(Conflict):
+    """Another record already has this value."""
+
+
+class StillReferenced(Conflict):
+    """Something else still points at this."""
+
+
+class Service(Flask):
+    """A Flask app in which one request is one transaction and carries one verified identity."""
+
+    db: Database
+
+    def dispatch_request(self) -> Any:
+        try:
+            self._open()
+            response = super().dispatch_request()
+            self.db.session.commit()
+        except Problem as problem:
+            if problem.durable:
+                self.db.session.commit()
+            raise
+        for action in self.db.session.info.pop("after_commit", []):
+            self._afterwards(action)
+        return response
+
+    def _open(self) -> None:
+        """Admit the identity before the body is read, whatever the order of a view's decorators."""
+        deadline.start(request.headers.get(deadline.HEADER))
+        if request.routing_exception is not None or request.method == "OPTIONS" or request.endpoint in BARE:
+            return
+        access = self.view_functions[request.endpoint or ""].access  # type: ignore[attr-defined]
+        g.identity = identity.identify(request.headers, bearer=access.bearer)
+        identity.admit(g.identity, access)
+
+    def _afterwards(self, action: Any) -> None:
+        """A transaction of its own after the request's; when it fails, the answer stands all the same."""
+        try:
+            action()
+            self.db.session.commit()
+        except Exception as error:
+            self.db.session.rollback()
+            logs.logger(self.name).warning("left for later: %s", error, exc_info=not isinstance(error, Problem))
+
+
+class ServiceApi(Api):  # type: ignore[misc]
+    """flask-smorest's document without its error handlers: there is one shape of error, ours."""
+
+    def _register_error_handlers(self) -> None:
+        pass
+
+
+def create_service(name: str, *, port: int, db: Database, blueprints: list[Blueprint], purpose: str = "") -> Service:
+    """A service: its database, its routes, and everything that all services share.
+
+    `port` is where it listens when it runs alone; everything else is told by the environment.
+    """
+    config.check(name)
+    logs.configure()
+    app = Service(name, static_folder=None)
+    app.db = db
+    app.config.update(
+        SQLALCHEMY_DATABASE_URI=url_of(name),
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options(name),
+        MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
+        PORT=port,
+        API_TITLE=f"Alicerce {name}",
+        API_VERSION=VERSION,
+        OPENAPI_VERSION="3.1.0",
+    )
+    db.init_app(app)
+    db.guard()
+    prepare_requests(app)
+    handle_errors(app)
+    _bare_routes(app)
+    api = ServiceApi(app, spec_kwargs={"marshmallow_plugin": MarshmallowPlugin(_schema_name)})
+    for blueprint in blueprints:
+        api.register_blueprint(blueprint)
+    app.add_url_rule("/openapi.json", "/openapi.json", lambda: json_answer(api.spec.to_dict()))
+    _check_access(app)
+    if os.environ.get("FLASK_RUN_FROM_CLI") == "true":
+        # Only there, because Alembic would cost every server process memory that it never uses.
+        from kit.migrations import attach
+
+        attach(app, db)
+    return app
+
+
+def _schema_name(schema: Any) -> str:
+    cls = type(schema) if not isinstance(schema, type) else schema
+    service = cls.__module__.split(".")[1] if cls.__module__.startswith("services.") else "kit"
+    suffix = "Changes" if getattr(schema, "partial", False) else ""
+    return f"{service}.{cls.__name__}{suffix}"
+
+
+def prepare_requests(app: Flask) -> None:
+    @app.before_request
+    def begin() -> None:
+        g.started = time.perf_counter()
+        g.component = app.name
+        g.request_id = trace.request_id(request.headers.get(trace.REQUEST_ID))
+        g.traceparent = trace.traceparent(request.headers.get("traceparent"))
+
+    @app.after_request
+    def finish(response: Response) -> Response:
+        response.headers[trace.REQUEST_ID] = g.request_id
+        response.headers.setdefault("Cache-Control", "no-store")
+        _log(app.name, response.status_code)
+        return response
+
+
+def _log(name: str, status: int) -> None:
+    level = logging.DEBUG if request.endpoint in BARE else logging.INFO
+    logger = logs.logger(name)
+    if not logger.isEnabledFor(level):
+        return
+    fields = {
+        "method": request.method,
+        "route": request.url_rule.rule if request.url_rule else None,
+        "status": status,
+        "ms": round((time.perf_counter() - g.started) * 1000, 1),
+        "tenant_id": current.tenant_id,
+        "user_id": current.user_id,
+        "caller": current.caller,
+    }
+    logger.log(level, "request", extra={"fields": fields})
+
+
+def handle_errors(app: Flask) -> None:
+    def answer(problem: Problem) -> Response:
+        body = errors.render(problem, trace.current_request_id())
+        response = Response(body, problem.status, content_type=errors.CONTENT_TYPE)
+        response.headers.update(problem.headers)
+        return response
+
+    def http(error: HTTPException) -> Response:
+        problem = answer(errors.from_status(error.code or 500))
+        problem.headers.extend((k, v) for k, v in error.get_headers() if k == "Allow")
+        return problem
+
+    def database(error: SQLAlchemyError) -> Response:
+        problem = from_database(error)
+        if problem is None:
+            return unexpected(error)
+        return answer(problem)
+
+    def unexpected(error: Exception) -> Response:
+        logs.logger(app.name).error("unexpected: %s", type(error).__name__, exc_info=error)
+        return answer(Problem(code="internal_error"))
+
+    app.register_error_handler(Problem, answer)
+    app.register_error_handler(HTTPException, http)
+    app.register_error_handler(SQLAlchemyError, database)
+    app.register_error_handler(Exception, unexpected)
+
+
+def from_database(error: SQLAlchemyError) -> Problem | None:
+    """The problem that a database error stands for, or None when it is a defect of ours.
+
+    A unique index is named `uq_<table>_<field>`, so the field that clashed can be named from it.
+    """
+    original: Any = getattr(error, "orig", None)
+    state = getattr(original, "pgcode", None) or ""
+    if isinstance(error, IntegrityError) and state == "23505":
+        constraint = original.diag.constraint_name or ""
+        field = constraint.removeprefix(f"uq_{original.diag.table_name}_")
+        return AlreadyExists(f"Another record already has this {field}.", errors={field: ["Is already in use."]})
+    if state == "23503":
+        return StillReferenced()
+    if state == "57014":
+        return DeadlineExceeded()
+    if state in ("40001", "40P01", "55P03"):
+        return Unavailable("Others are changing the same record. Try again.", code="busy", retry_after_s=1)
+    if isinstance(error, OperationalError) or "QueuePool" in str(error) or state.startswith(("08", "53", "57P")):
+        return Unavailable(
+            "The database cannot be reached. Try again shortly.", code="database_unavailable", retry_after_s=2
+        )
+    return None
+
+
+def _bare_routes(app: Flask) -> None:
+    def ready() -> Response:
+        try:
+            with app.db.engine.connect() as connection:
+                connection.execute(text("SELECT 1"))
+        except SQLAlchemyError:
+            raise Unavailable("The database cannot be reached.", code="database_unavailable") from None
+        return json_answer({"status": "ready", "service": app.name})
+
+    def live() -> Response:
+        return json_answer({"status": "alive", "service": app.name})
+
+    def health() -> Response:
+        ready()
+        return json_answer({"status": "healthy", "service": app.name, "version": VERSION})
+
+    for rule, view in (("/live", live), ("/ready", ready), ("/health", health)):
+        app.add_url_rule(rule, rule, view)
+
+
+def json_answer(body: Any) -> Response:
+    return Response(dumps(body), content_type="application/json")
+
+
+def _check_access(app: Flask) -> None:
+    undeclared = [
+        str(rule)
+        for rule in app.url_map.iter_rules()
+        if rule.endpoint not in BARE and not hasattr(app.view_functions[rule.endpoint], "access")
+    ]
+    if undeclared:
+        raise config.ConfigurationError(
+            f"{app.name}: say who may call {', '.join(undeclared)}: @requires, @public or @internal."
+        )

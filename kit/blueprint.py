@@ -1,0 +1,180 @@
+"""Views as sentences: decorators that are the contract, and one call.
+
+@customers.put("/<uuid:customer_id>")
+@requires("customer:write")
+@customers.accepts(schemas.Customer(partial=True))
+@customers.answers(200, schemas.Customer, message="Customer updated.")
+def update_customer(data, customer_id):
+    '''Change a customer.'''
+    return domain.update_customer(customer_id, **data)
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ClassVar, NoReturn
+
+import orjson
+from flask import Response, request
+from flask_smorest import Blueprint as SmorestBlueprint
+from marshmallow import Schema as MarshmallowSchema
+from marshmallow import fields
+from webargs.flaskparser import FlaskParser
+from webargs.multidictproxy import MultiDictProxy
+
+from kit import preconditions
+from kit.errors import BadRequest, UnsupportedMediaType, ValidationError
+from kit.pages import Page
+from kit.schema import Problem, Query
+
+View = Callable[..., Any]
+
+
+class RepeatedParameter(BadRequest):
+    """A query parameter is given more than once."""
+
+
+class MalformedJson(BadRequest):
+    """The body is not valid JSON."""
+
+
+class Parser(FlaskParser):
+    """Strict reading: UTF-8 JSON objects only, no NaN, no lone surrogates, no repeated query parameters."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION: ClassVar = {"json": None, "query": None}
+
+    def load_json(self, req: Any, schema: Any) -> Any:
+        body = req.get_data()
+        if not body:
+            return {}
+        if not req.is_json:
+            raise UnsupportedMediaType
+        try:
+            data = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise MalformedJson(f"The body is not valid JSON: {error}.") from error
+        if not isinstance(data, dict) and not schema.many:
+            raise BadRequest("The body must be a JSON object.", code="malformed_json")
+        return data
+
+    def load_querystring(self, req: Any, schema: Any) -> Any:
+        repeated = [name for name, values in req.args.lists() if len(values) > 1]
+        if repeated:
+            raise RepeatedParameter(errors={name: ["Give this once."] for name in repeated})
+        if any("\x00" in name + value for name, value in req.args.items()):
+            raise BadRequest("The NUL character is not allowed in a query.")
+        return MultiDictProxy(req.args, schema)
+
+    def handle_error(self, error: Any, *args: Any, **kwargs: Any) -> NoReturn:
+        (errors,) = error.messages.values()
+        raise ValidationError(errors=errors) from error
+
+
+def dumps(body: Any) -> bytes:
+    """JSON bytes of plain values, dates and ids."""
+    return orjson.dumps(body, default=str)
+
+
+class Blueprint(SmorestBlueprint):
+    """A blueprint whose decorators know our envelopes, our errors and entity tags."""
+
+    ARGUMENTS_PARSER = Parser()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._prepare_doc_cbks.append(self._document_errors)
+
+    def add_url_rule(self, rule: str, *args: Any, **options: Any) -> None:
+        # With and without a trailing slash, and never a redirect: a 308 loses bodies in some clients.
+        super().add_url_rule(rule, *args, strict_slashes=False, **options)
+
+    def accepts(self, schema: Any) -> Callable[[View], View]:
+        """The JSON body, checked, as the view's first argument."""
+        return self.arguments(schema)  # type: ignore[no-any-return]
+
+    def filters(self, schema: type[Query]) -> Callable[[View], View]:
+        """The query string, checked, as the view's first argument."""
+        return self.arguments(schema, location="query")  # type: ignore[no-any-return]
+
+    def answers(self, status: int, schema: Any = None, message: str | None = None) -> Callable[[View], View]:
+        """The answer: what the view returns, in its envelope.
+
+        A record becomes `{"customer": …}` with its ETag, and a Page becomes `{"customers": […], "total": …}`; a bare
+        schema has no envelope; without a schema a dict stands for itself. `message` is added to answers of writes.
+        """
+        instance = schema() if isinstance(schema, type) else schema
+
+        def decorate(view: View) -> View:
+            @wraps(view)
+            def answer(*args: Any, **kwargs: Any) -> Response:
+                return respond(view(*args, **kwargs), status, instance, message)
+
+            envelope = _envelope(view, instance, message)
+            return self.response(status, envelope)(answer)  # type: ignore[no-any-return]
+
+        return decorate
+
+    def _document_errors(self, doc: Any, info: Any, *, app: Any, method: str, **_: Any) -> Any:
+        statuses = {400, 401, 403, 404, 409, 422, 429, 500, 503, 504}
+        if method != "get":
+            statuses |= {412, 413, 415}
+        problem = {"description": "A problem.", "content": {"application/problem+json": {"schema": Problem}}}
+        for status in sorted(statuses):
+            doc.setdefault("responses", {}).setdefault(str(status), problem)
+        return doc
+
+
+def respond(result: Any, status: int, schema: Any, message: str | None) -> Response:
+    """An HTTP answer: the result in its envelope, with its ETag, or 304 when the client has this version."""
+    if isinstance(result, Response):
+        return result
+    body = {"message": message} if message else {}
+    if isinstance(result, Page):
+        body |= _page(result, schema)
+    elif schema is None:
+        body |= result or {}
+    elif schema.bare:
+        body |= schema.dump(result)
+    else:
+        body[schema.key()] = schema.dump(result)
+    response = Response(dumps(body), status, content_type="application/json")
+    tag = preconditions.etag(result) if schema is not None else None
+    if tag:
+        response.headers["ETag"] = tag
+        if request.method in ("GET", "HEAD") and request.if_none_match.contains(tag.strip('"')):
+            return Response(status=304, headers={"ETag": tag})
+    return response
+
+
+def _page(page: Page, schema: Any) -> dict[str, Any]:
+    return {
+        schema.keys(): schema.dump(page.items, many=True),
+        "total": page.total,
+        "total_exact": page.total_exact,
+        "pages": page.pages,
+        "page": page.page,
+        "per_page": page.per_page,
+        "next_cursor": page.next_cursor,
+    }
+
+
+def _envelope(view: View, schema: Any, message: str | None) -> Any:
+    """The schema of the whole answer, for the OpenAPI document only."""
+    members: dict[str, Any] = {"message": fields.String()} if message else {}
+    if schema is not None and not schema.bare:
+        if getattr(view, "__annotations__", {}).get("return") is Page:
+            whole, text = fields.Integer(), fields.String(allow_none=True)
+            members |= {schema.keys(): fields.List(fields.Nested(schema)), "total": whole, "pages": whole}
+            members |= {
+                "page": whole,
+                "per_page": whole,
+                "total_exact": fields.Boolean(),
+                "next_cursor": text,
+            }
+        else:
+            members[schema.key()] = fields.Nested(schema)
+    elif schema is not None:
+        members |= dict(schema.dump_fields)
+    name = "".join(word.capitalize() for word in view.__name__.split("_")) + "Answer"
+    answer = MarshmallowSchema.from_dict(members, name=name)
+    answer.__module__ = view.__module__
+    return answer

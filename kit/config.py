@@ -1,0 +1,146 @@
+"""Settings: environment variables, each declared once, beside the code that obeys it.
+
+    PASSWORD_MIN_LENGTH = setting("PASSWORD_MIN_LENGTH", 8, "Shortest password accepted.")
+    PASSWORD_MIN_LENGTH.of("auth")
+
+A value is looked for as `<NOUN>_SERVICE_<NAME>`, then as `<NAME>`, first in the process environment, then in
+`.env`, then in the environment file that the supervisor generates; then the default holds.
+"""
+
+import os
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Generic, TypeVar, cast
+
+from dotenv import dotenv_values
+
+T = TypeVar("T")
+
+REGISTRY: dict[str, "Setting[Any]"] = {}
+PLACEHOLDERS = (
+    "change-me",
+    "changeme",
+    "secret",
+    "supersecret",
+    "supersecretlocal",
+    "example",
+    "your-secret-key",
+)
+
+
+class ConfigurationError(Exception):
+    """The environment cannot be used as it is; the message says what to change."""
+
+
+def truth(text: str) -> bool:
+    """Read a switch: true, yes, on, 1 and their opposites."""
+    word = text.strip().lower()
+    if word in ("true", "yes", "on", "1"):
+        return True
+    if word in ("false", "no", "off", "0", ""):
+        return False
+    raise ValueError("use true or false")
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Read a comma-separated list."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """Read one of a few words."""
+
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"use one of: {', '.join(choices)}")
+        return text
+
+    return parse
+
+
+def home() -> Path:
+    """The ignored folder of everything generated: data, keys, secrets, logs (`ALICERCE_HOME`)."""
+    return Path(os.environ.get("ALICERCE_HOME") or ".alicerce").resolve()
+
+
+@lru_cache(maxsize=8)
+def _files(folder: str, generated: str) -> dict[str, str]:
+    layers = (dotenv_values(generated), dotenv_values(Path(folder) / ".env"))
+    return {name: value for layer in layers for name, value in layer.items() if value is not None}
+
+
+def lookup(name: str) -> str | None:
+    """The raw text of a variable; an empty one counts as absent."""
+    value = os.environ.get(name)
+    if value is None:
+        value = _files(str(Path.cwd()), str(home() / "environment")).get(name)
+    return value or None
+
+
+class Setting(Generic[T]):
+    """One variable: its name, its default, and how its text is read."""
+
+    def __init__(self, name: str, default: T, help: str, parse: Callable[[str], T]) -> None:
+        self.name, self.default, self.help, self.parse = name, default, help, parse
+
+    def of(self, service: str) -> T:
+        """The value for one service, its own variable first."""
+        own = f"{service.upper()}_SERVICE_{self.name}"
+        for name in (own, self.name):
+            text = lookup(name)
+            if text is not None:
+                return self._read(name, text)
+        return self.default
+
+    def __call__(self) -> T:
+        """The value for the whole platform."""
+        text = lookup(self.name)
+        return self.default if text is None else self._read(self.name, text)
+
+    def _read(self, name: str, text: str) -> T:
+        try:
+            return self.parse(text)
+        except ValueError as error:
+            raise ConfigurationError(f"{name}={text!r} cannot be used: {error}.") from error
+
+
+def setting(name: str, default: T, help: str, parse: Callable[[str], T] | None = None) -> Setting[T]:
+    """Declare a variable. Its text is read as the default's own type, unless `parse` says otherwise."""
+    if parse is None:
+        reader: Any = {bool: truth, tuple: words}.get(type(default), type(default))
+        parse = cast(Callable[[str], T], reader)
+    declared = Setting(name, default, help, parse)
+    if REGISTRY.setdefault(name, declared).help != help:
+        raise ConfigurationError(f"{name} is declared twice with different meanings.")
+    return cast("Setting[T]", REGISTRY[name])
+
+
+def check(service: str) -> None:
+    """Read every declared variable once; raise one error that names all that are wrong."""
+    faults = []
+    for declared in REGISTRY.values():
+        try:
+            declared.of(service)
+        except ConfigurationError as error:
+            faults.append(str(error))
+    if faults:
+        raise ConfigurationError(" ".join(faults))
+
+
+ENV = setting("ENV", "development", "Where this runs.", one_of("development", "test", "staging", "production"))
+KEYS_DIRECTORY = setting(
+    "KEYS_DIRECTORY", "", "Folder of the signing keys; empty means `keys` in the generated folder."
+)
+
+WEB_THREADS = setting("WEB_THREADS", 16, "Threads of each web process.")
+
+
+def keys_directory() -> Path:
+    """Where `make keys` writes: `public.json` for all, `private/<component>.pem` for its component alone."""
+    return Path(KEYS_DIRECTORY() or home() / "keys")
+
+
+def is_placeholder(secret: str) -> bool:
+    """Whether a secret is an example that was never replaced."""
+    return secret.strip().lower().startswith(PLACEHOLDERS)

@@ -1,0 +1,232 @@
+"""The database of one service: its own metadata, its own transaction per request, and the fence around rows.
+
+A row is fenced twice, each fence sufficient alone: the ORM adds a criterion to every statement about a fenced
+class, and Postgres row-level security (written by `kit.migrations.fences`) checks the same settings again.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, ClassVar, TypeVar, cast
+from uuid import UUID
+
+import orjson
+from flask import has_request_context, request
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import Boolean, MetaData, Text, Uuid, bindparam, event, func, make_url, or_, select
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    declared_attr,
+    mapped_column,
+    registry,
+    with_loader_criteria,
+)
+
+from kit import clock, deadline, preconditions
+from kit.config import ConfigurationError, lookup, setting
+from kit.errors import NotFound
+from kit.identity import current
+
+DATABASE_URL = setting("DATABASE_URL", "", "Postgres of a service, as its own unprivileged role.")
+DB_SCHEMA = setting("DB_SCHEMA", "public", "Postgres schema that holds the tables.")
+DB_POOL_SIZE = setting("DB_POOL_SIZE", 5, "Connections kept open per service and process.")
+DB_POOL_OVERFLOW = setting("DB_POOL_OVERFLOW", 10, "Connections opened beyond the pool under load.")
+
+NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+TYPES = {
+    str: Text,
+    UUID: Uuid,
+    datetime: TIMESTAMP(timezone=True),
+    dict[str, Any]: JSONB,
+    list[str]: JSONB,
+    list[dict[str, Any]]: JSONB,
+}
+
+T = TypeVar("T")
+
+
+class Stamped:
+    """When a row was made and last changed, and how often: `version` is its ETag."""
+
+    created_at: Mapped[datetime] = mapped_column(default=clock.now, sort_order=90)
+    updated_at: Mapped[datetime] = mapped_column(default=clock.now, onupdate=clock.now, sort_order=91)
+    version: Mapped[int] = mapped_column(sort_order=92)
+
+    @declared_attr.directive
+    def __mapper_args__(cls) -> dict[str, Any]:
+        return {"version_id_col": cast(Any, cls).__table__.c.version if hasattr(cls, "__table__") else cls.version}
+
+
+class Record(Stamped):
+    """A row with an id of its own, a UUIDv7 that clients never choose."""
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=clock.new_id, sort_order=-10)
+
+
+class TenantOwned:
+    """A row that only its tenant sees."""
+
+    __fence__: ClassVar[tuple[str, ...]] = ("tenant",)
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True, default=lambda: current.tenant_id, sort_order=-20)
+
+
+class UserOwned:
+    """A row that only its person sees, in whichever tenant."""
+
+    __fence__: ClassVar[tuple[str, ...]] = ("user",)
+    user_id: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-20)
+
+
+class Database(SQLAlchemy):
+    """One service's tables and sessions. Two services may both have an `Entry`, in one process."""
+
+    def __init__(self) -> None:
+        names = registry(metadata=MetaData(naming_convention=NAMES), type_annotation_map=TYPES)
+        super().__init__(model_class=type("Model", (DeclarativeBase,), {"registry": names}))
+        self._fences: list[Any] | None = None
+
+    def guard(self) -> None:
+        """Put the fences and the transaction's settings in place. Called once per service, by the factory."""
+        event.listen(self.session, "after_begin", self._begin)
+        event.listen(self.session, "do_orm_execute", self._fence)
+
+    def find(self, model: type[T], id: UUID, missing: type[NotFound]) -> T:
+        """The row of this id that the identity may see. Raises `missing`."""
+        row = self.session.scalar(select(model).where(cast(Any, model).id == id))
+        if row is None:
+            raise missing
+        return row
+
+    def lock(self, model: type[T], id: UUID, missing: type[NotFound]) -> T:
+        """The same, locked until the transaction ends, after checking what the client says it last saw."""
+        query = select(model).where(cast(Any, model).id == id).with_for_update()
+        row = self.session.scalar(query.execution_options(populate_existing=True))
+        if row is None:
+            raise missing
+        preconditions.check(row)
+        return row
+
+    def act_for(self, user_id: UUID) -> None:
+        """From here on this transaction sees the rows of this person, who has just proved to be it."""
+        self.session.info["user_id"] = user_id
+        self.session.execute(select(_set("app.user_id", str(user_id))))
+
+    @contextmanager
+    def every_tenant(self) -> Iterator[None]:
+        """Look across tenants, at classes whose fence says `everywhere`. Each use needs a reason beside it."""
+        self.session.info["everywhere"] = True
+        self.session.execute(select(_set("app.everywhere", "on")))
+        try:
+            yield
+        finally:
+            self.session.info["everywhere"] = False
+            self.session.execute(select(_set("app.everywhere", "")))
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        """Do this once the transaction has been committed. It must be repeatable: a crash may swallow it."""
+        self.session.info.setdefault("after_commit", []).append(action)
+
+    def _begin(self, session: Any, transaction: Any, connection: Any) -> None:
+        # One round trip for everything that a transaction must know. `true` makes each setting end with the
+        # transaction, so that a pooled connection can never carry one tenant into the next request.
+        user_id = session.info.get("user_id") or current.user_id
+        settings = {
+            "app.tenant_id": str(current.tenant_id or ""),
+            "app.user_id": str(user_id or ""),
+            "app.everywhere": "on" if session.info.get("everywhere") else "",
+            "statement_timeout": str(deadline.remaining_ms()),
+        }
+        if has_request_context() and request.method in ("GET", "HEAD"):
+            settings["transaction_read_only"] = "on"
+        calls = ", ".join(["set_config(%s, %s, true)"] * len(settings))
+        pairs = tuple(word for pair in settings.items() for word in pair)
+        connection.exec_driver_sql(f"SELECT {calls}", pairs)
+
+    def _fence(self, state: Any) -> None:
+        if state.is_orm_statement and not state.is_insert:
+            state.statement = state.statement.options(*self._criteria())
+
+    def _criteria(self) -> list[Any]:
+        if self._fences is None:
+            classes = (mapper.class_ for mapper in self.Model.registry.mappers)
+            self._fences = [
+                with_loader_criteria(cls, self._visible(cls), include_aliases=True)
+                for cls in classes
+                if getattr(cls, "__fence__", ())
+            ]
+        return self._fences
+
+    def _visible(self, cls: Any) -> Any:
+        # The values are bound late, by callables, so that the criterion itself is a constant that SQLAlchemy's
+        # statement cache can keep for every tenant.
+        info = self.session
+        conditions = {
+            "tenant": lambda: cls.tenant_id == _late(lambda: current.tenant_id, Uuid()),
+            "user": lambda: cls.user_id == _late(lambda: info.info.get("user_id") or current.user_id, Uuid()),
+            "everywhere": lambda: _late(lambda: bool(info.info.get("everywhere")), Boolean()),
+        }
+        return or_(*(conditions[word]() for word in cls.__fence__))
+
+
+def _late(value: Callable[[], Any], type_: Any) -> Any:
+    return bindparam(None, callable_=value, type_=type_, unique=True)
+
+
+def _set(name: str, value: str) -> Any:
+    return func.set_config(name, value, True)
+
+
+def normalise(url: str) -> str:
+    """A URL of any Postgres scheme as the one of our driver."""
+    try:
+        parsed = make_url(url)
+    except Exception as error:
+        raise ConfigurationError(
+            "A DATABASE_URL cannot be read; write postgresql://user:password@host:5432/name."
+        ) from error
+    if not parsed.drivername.startswith("postgres"):
+        raise ConfigurationError(f"A DATABASE_URL names {parsed.drivername}; this platform needs Postgres.")
+    return parsed.set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
+
+
+def engine_options(service: str) -> dict[str, Any]:
+    """How a service's engine connects: bounded waits, its own schema, strict JSON."""
+    schema = DB_SCHEMA.of(service)
+    options = f"-c search_path={schema} -c lock_timeout=5s -c idle_in_transaction_session_timeout=15s"
+    return {
+        "pool_size": DB_POOL_SIZE.of(service),
+        "max_overflow": DB_POOL_OVERFLOW.of(service),
+        "pool_timeout": 5,
+        "pool_pre_ping": True,
+        "pool_recycle": 1800,
+        "json_serializer": lambda value: orjson.dumps(value).decode(),
+        "json_deserializer": orjson.loads,
+        "connect_args": {
+            "connect_timeout": 3,
+            "application_name": service,
+            "options": options,
+            "keepalives_idle": 10,
+            "tcp_user_timeout": 10_000,
+        },
+    }
+
+
+def url_of(service: str, role: str = "") -> str:
+    """The URL of a service's database, for one of its roles: the application's, or `owner`, or `job`."""
+    name = f"DATABASE_{role.upper()}_URL" if role else "DATABASE_URL"
+    url = lookup(f"{service.upper()}_SERVICE_{name}") or lookup(name)
+    if not url and role:
+        return url_of(service)
+    if not url:
+        raise ConfigurationError(
+            f"{service} has no database. Start the platform with `make run`, or set {service.upper()}_SERVICE_{name}."
+        )
+    return normalise(url)

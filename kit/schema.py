@@ -1,0 +1,108 @@
+"""JSON: schemas that check what comes in and choose what goes out. They never load model instances.
+
+Importing `Schema` from here rather than from marshmallow gives three habits: unknown fields are refused by name,
+a PUT may echo read-only fields, and texts come in without NUL and surrounding blanks.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from flask import has_request_context
+from flask_marshmallow import Marshmallow
+from flask_marshmallow.sqla import SQLAlchemySchema
+from marshmallow import RAISE, ValidationError, fields, pre_load, validate
+
+from kit import preconditions
+from kit.pages import MAX_PAGE, MAX_PER_PAGE, PER_PAGE
+
+ma = Marshmallow()
+auto_field = ma.auto_field  # type: ignore[attr-defined]
+
+
+class Schema(SQLAlchemySchema):  # type: ignore[misc]
+    """Base of every resource's schema. Its class name is its envelope's key, in snake case."""
+
+    class Meta:
+        unknown = RAISE
+        load_instance = False
+
+    plural: ClassVar[str] = ""
+    bare: ClassVar[bool] = False  # its members stand in the answer by themselves, without an envelope
+
+    @classmethod
+    def key(cls) -> str:
+        """The envelope's key for one: `customer`."""
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+
+    @classmethod
+    def keys(cls) -> str:
+        """The envelope's key for many: `customers`."""
+        return cls.plural or cls.key() + "s"
+
+    @pre_load
+    def set_read_only_aside(self, data: Any, **_: Any) -> Any:
+        """Take echoed read-only fields out of a change, so that the locked record can be compared with them."""
+        if not (self.partial and isinstance(data, Mapping) and has_request_context()):
+            return data
+        names = {field.data_key or name for name, field in self.fields.items() if field.dump_only}
+        seen = {name: value for name, value in data.items() if name in names}
+        if seen:
+            preconditions.expect(self, seen)
+        return {name: value for name, value in data.items() if name not in names}
+
+
+class Query(ma.Schema):  # type: ignore[name-defined, misc]
+    """Base of what may stand in a query string; an unknown parameter is named, not ignored."""
+
+    class Meta:
+        unknown = RAISE
+
+
+class PageQuery(Query):
+    """The parameters of every list: `page` and `per_page`, or `cursor` for deep lists; `sort=-created_at,name`."""
+
+    page = fields.Integer(load_default=1, validate=validate.Range(1, MAX_PAGE))
+    per_page = fields.Integer(load_default=PER_PAGE, validate=validate.Range(1, MAX_PER_PAGE))
+    cursor = fields.String(load_default=None, validate=validate.Length(max=1024))
+    sort = fields.String(load_default=None, validate=validate.Length(max=200))
+
+
+class Line(fields.String):
+    """A text without surrounding blanks and without control characters."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        text = super()._deserialize(value, *args, **kwargs).strip()
+        if any(ord(character) < 32 or ord(character) == 127 for character in text):
+            raise ValidationError("Control characters are not allowed.")
+        return text
+
+
+class Prose(fields.String):
+    """A text of several lines."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        text = super()._deserialize(value, *args, **kwargs)
+        if "\x00" in text:
+            raise ValidationError("The NUL character is not allowed.")
+        return text
+
+
+class Moment(fields.AwareDateTime):
+    """A moment in UTC, written as RFC 3339."""
+
+    def _serialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        return None if value is None else value.isoformat().replace("+00:00", "Z")
+
+
+class Problem(ma.Schema):  # type: ignore[name-defined, misc]
+    """An error, as RFC 9457 describes it, with our extra members."""
+
+    type = fields.String(required=True)
+    title = fields.String(required=True)
+    status = fields.Integer(required=True)
+    detail = fields.String(required=True)
+    message = fields.String(required=True)
+    code = fields.String(required=True)
+    request_id = fields.String(required=True)
+    errors = fields.Dict(keys=fields.String())

@@ -1,0 +1,153 @@
+"""Signed tokens and the directory of keys behind them.
+
+Every component signs with its own Ed25519 key (RFC 8037) and everyone reads one public set, `public.json`. A key
+belongs to a component, so the key that a `kid` names decides who can have spoken: a token whose `iss` is not its
+key's component is refused (RFC 8725, 3.8). `jku`, `x5u` and `jwk` headers are never looked at.
+"""
+
+import json
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from kit import clock
+from kit.config import ConfigurationError, keys_directory
+
+ALGORITHM = "EdDSA"
+AUDIENCE = "alicerce"
+ACCESS = "at+jwt"  # RFC 9068: what people hold
+INTERNAL = "txntoken+jwt"  # modelled on IETF Transaction Tokens: what components show each other
+ACCESS_COMPONENT = "access"
+LEEWAY_S = 30
+MAX_TOKEN_BYTES = 8192
+REMEMBERED = 4096
+
+
+class InvalidToken(Exception):
+    """The token is malformed, expired, or not signed by whom it says."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationKey:
+    """A public key and the component it belongs to."""
+
+    component: str
+    key: Any
+
+
+class Keyring:
+    """The public keys of all, and the private keys that this process can read."""
+
+    def __init__(self, directory: Path | None = None) -> None:
+        self.directory = directory or keys_directory()
+        self._public: dict[str, VerificationKey] = {}
+        self._public_stamp = 0
+        self._signers: dict[str, tuple[int, str, Ed25519PrivateKey]] = {}
+        self._verified: dict[tuple[str, str], dict[str, Any]] = {}
+        self._lock = threading.Lock()
+
+    def find(self, kid: object) -> VerificationKey:
+        """The key of this id. An unknown id makes the set be read again, at most once per change of the file."""
+        key = self._public.get(kid) if isinstance(kid, str) else None
+        if key is None:
+            self._reread()
+            key = self._public.get(kid) if isinstance(kid, str) else None
+        if key is None:
+            raise InvalidToken("unknown key")
+        return key
+
+    def _reread(self) -> None:
+        path = self.directory / "public.json"
+        try:
+            stamp = path.stat().st_mtime_ns
+            if stamp == self._public_stamp:
+                return
+            entries = json.loads(path.read_bytes())["keys"]
+        except FileNotFoundError:
+            raise ConfigurationError(f"No keys in {self.directory}. Make them with `make keys`.") from None
+        keys = {entry["kid"]: VerificationKey(entry["component"], jwt.PyJWK(entry).key) for entry in entries}
+        with self._lock:
+            self._public, self._public_stamp = keys, stamp
+            self._verified.clear()
+
+    def published(self, component: str) -> dict[str, Any]:
+        """The JSON Web Key Set (RFC 7517) of one component, as outsiders may see it."""
+        entries = json.loads((self.directory / "public.json").read_bytes())["keys"]
+        members = ("kty", "crv", "x", "kid", "use", "alg")
+        return {"keys": [{m: e[m] for m in members} for e in entries if e["component"] == component]}
+
+    def signing_key(self, component: str) -> tuple[str, Ed25519PrivateKey]:
+        """The id and private key of a component; read again when the file has been replaced."""
+        path = self.directory / "private" / f"{component}.pem"
+        try:
+            stamp = path.stat().st_mtime_ns
+        except FileNotFoundError:
+            raise ConfigurationError(f"{path} is missing. Make the keys with `make keys`.") from None
+        known = self._signers.get(component)
+        if known is None or known[0] != stamp:
+            key = load_pem_private_key(path.read_bytes(), None)
+            if not isinstance(key, Ed25519PrivateKey):
+                raise ConfigurationError(f"{path} is not an Ed25519 key. Make a new one with `make rotate-keys`.")
+            known = (stamp, self._kid(component, key), key)
+            self._signers[component] = known
+        return known[1], known[2]
+
+    def _kid(self, component: str, key: Ed25519PrivateKey) -> str:
+        public = key.public_key().public_bytes_raw()
+        self._reread()
+        for kid, entry in self._public.items():
+            if entry.component == component and entry.key.public_bytes_raw() == public:
+                return kid
+        raise ConfigurationError(f"The public key of {component} is not published. Run `make rotate-keys`.")
+
+    def sign(self, component: str, kind: str, lifetime_s: int, claims: dict[str, Any]) -> str:
+        """A token of this kind in the name of a component; `iat`, `exp`, `iss` and `aud` are added."""
+        kid, key = self.signing_key(component)
+        issued = int(clock.timestamp())
+        full = {"iss": component, "aud": AUDIENCE, "iat": issued, "exp": issued + lifetime_s, **claims}
+        return jwt.encode(full, key, ALGORITHM, headers={"typ": kind, "kid": kid})
+
+    def verify(self, token: str, kind: str) -> dict[str, Any]:
+        """The claims of a valid token of this kind. Raises InvalidToken."""
+        claims = self._verified.get((kind, token))
+        if claims is None:
+            claims = self._check(token, kind)
+            if len(self._verified) >= REMEMBERED:
+                self._verified.clear()
+            self._verified[kind, token] = claims
+        if claims["exp"] + LEEWAY_S < clock.timestamp():
+            raise InvalidToken("expired")
+        return claims
+
+    def _check(self, token: str, kind: str) -> dict[str, Any]:
+        if len(token) > MAX_TOKEN_BYTES:
+            raise InvalidToken("too long")
+        try:
+            header = jwt.get_unverified_header(token)
+            if header.get("typ") != kind or "crit" in header:
+                raise InvalidToken("wrong kind of token")
+            owner = self.find(header.get("kid"))
+            # Expiry is judged by our own clock, in `verify`, so that a remembered token expires too.
+            options: Any = {"require": ["exp", "iat", "iss", "aud"], "verify_exp": False, "verify_iat": False}
+            claims = jwt.decode(token, owner.key, [ALGORITHM], options, audience=AUDIENCE, issuer=owner.component)
+        except (jwt.PyJWTError, ValueError) as error:
+            raise InvalidToken(str(error)) from error
+        if (owner.component == ACCESS_COMPONENT) != (kind == ACCESS):
+            raise InvalidToken("signed by a key of another purpose")
+        if not isinstance(claims["exp"], int) or claims["iat"] > clock.timestamp() + LEEWAY_S:
+            raise InvalidToken("issued in the future")
+        return claims
+
+
+_keyrings: dict[Path, Keyring] = {}
+
+
+def keyring() -> Keyring:
+    """The process's keyring for the configured directory."""
+    directory = keys_directory()
+    return _keyrings.setdefault(directory, Keyring(directory))

@@ -1,0 +1,91 @@
+"""A request to a WSGI app in this process, as the wire would have carried it.
+
+The environ is built from an allow-list, and a header name with `_` is refused: in an environ `X_User_Id` and
+`X-User-Id` are one key, so a careless copy would let a client merge its own identity into ours.
+"""
+
+import io
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+_mounted: dict[str, WsgiApp] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: status code, header pairs, body."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+def mount(name: str, app: WsgiApp) -> None:
+    """From now on the component `name` is reached in this process."""
+    _mounted[name] = app
+
+
+def unmount_all() -> None:
+    """Forget every component of this process."""
+    _mounted.clear()
+
+
+def mounted(name: str) -> WsgiApp | None:
+    """The app of a component in this process, or None when it is reached over HTTP."""
+    return _mounted.get(name)
+
+
+def environ(method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes) -> dict[str, Any]:
+    """The WSGI environ (PEP 3333) of a request. `target` is the raw origin-form target, ASCII."""
+    path, _, query = target.partition("?")
+    env: dict[str, Any] = {
+        "REQUEST_METHOD": method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
+        "QUERY_STRING": query,
+        "RAW_URI": target,
+        "REMOTE_ADDR": "127.0.0.1",
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    for name, value in headers:
+        if "_" in name:
+            raise ValueError(f"A header name with an underscore cannot cross into an environ: {name}")
+        key = name.upper().replace("-", "_")
+        if key == "CONTENT_TYPE":
+            env[key] = value
+        elif key != "CONTENT_LENGTH":
+            env[f"HTTP_{key}"] = value
+    return env
+
+
+def call(app: WsgiApp, env: dict[str, Any]) -> Answer:
+    """Run a WSGI app to its end."""
+    started: list[Any] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[..., Any]:
+        started[:] = [int(status[:3]), headers]
+        return lambda data: None
+
+    parts = app(env, start_response)
+    try:
+        body = b"".join(parts)
+    finally:
+        close = getattr(parts, "close", None)
+        if close:
+            close()
+    return Answer(started[0], started[1], body)

@@ -1,0 +1,1 @@
+"""The services: five files each, and never an import of a sibling."""

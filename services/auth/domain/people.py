@@ -1,0 +1,203 @@
+"""People: how they register, prove who they are, and change their password."""
+
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from sqlalchemy.dialects.postgresql import insert
+
+from contracts import tenant
+from kit import clock, tokens
+from kit.config import one_of, setting
+from kit.errors import Conflict, Forbidden, NotFound, Unauthenticated, ValidationError
+from kit.identity import current
+from services.auth.domain import passwords, sessions
+from services.auth.domain.sessions import Grant, NotAMember, SessionEnded
+from services.auth.models import Login, User, db
+
+REGISTRATION = setting(
+    "REGISTRATION",
+    "own_tenant",
+    "What registering gives: a tenant of one's own, a place in the one shared tenant, or nothing (closed).",
+    one_of("own_tenant", "shared_tenant", "closed"),
+)
+
+SHARED_TENANT = uuid5(NAMESPACE_URL, "alicerce:shared-tenant")
+
+
+class RegistrationClosed(Forbidden):
+    """Nobody can register here by themselves. Ask an administrator."""
+
+
+class EmailTaken(Conflict):
+    """Somebody has registered with this address already."""
+
+
+class UsernameTaken(Conflict):
+    """Somebody has taken this user name already."""
+
+
+class InvalidCredentials(Unauthenticated):
+    """Identifier or password is wrong."""
+
+
+class SamePassword(ValidationError):
+    """Choose a password that differs from the present one."""
+
+
+class NoSuchUser(NotFound):
+    """Nobody has registered with this address or user name."""
+
+
+def register(
+    *, email: str, password: str, name: str | None, username: str | None, organization_name: str | None
+) -> User:
+    """Keep a new person, with the id of a tenant that is made right after this is committed.
+
+    Raises RegistrationClosed, WeakPassword, EmailTaken, UsernameTaken.
+    """
+    if REGISTRATION() == "closed":
+        raise RegistrationClosed
+    passwords.check(password, "password", (email, name, username))
+    with passwords.slot():
+        encoded = passwords.hash_password(password)
+    name = name or email.partition("@")[0]
+    user = User(
+        user_id=clock.new_id(),
+        email=email,
+        username=username,
+        name=name,
+        password_hash=encoded,
+        tenant_id=SHARED_TENANT if REGISTRATION() == "shared_tenant" else clock.new_id(),
+        tenant_name=organization_name or name,
+    )
+    _claim(email, user.user_id, EmailTaken, "email")
+    if username:
+        _claim(username, user.user_id, UsernameTaken, "username")
+    db.act_for(user.user_id)
+    db.session.add(user)
+    db.session.flush()
+    user_id = user.user_id
+    db.after_commit(lambda: _provision(db.session.get_one(User, user_id)))
+    return user
+
+
+def login(*, identifier: str, password: str, tenant_id: UUID | None) -> Grant:
+    """Open a session in a tenant: the one asked for, else the first of one's own.
+
+    Raises InvalidCredentials (the same for an unknown person, and after the same time), NotAMember.
+    """
+    with passwords.slot():
+        user = find(identifier)
+        known = user is not None and user.is_active
+        if not passwords.matches(user.password_hash if user and known else None, password) or user is None:
+            raise InvalidCredentials
+        if passwords.is_outdated(user.password_hash):
+            user.password_hash = passwords.hash_password(password)
+    memberships = _memberships(user)
+    membership = sessions.choose(memberships, tenant_id or user.tenant_id)
+    if tenant_id and membership is None:
+        raise NotAMember
+    return sessions.open_session(user, membership or next(iter(memberships), None))
+
+
+def find(identifier: str) -> User | None:
+    """The person behind an identifier, made visible to this transaction; or None."""
+    way = db.session.get(Login, identifier.strip().lower())
+    if way is None:
+        return None
+    db.act_for(way.user_id)
+    return db.session.get(User, way.user_id)
+
+
+def find_person(identifier: str) -> User:
+    """An active person by e-mail address, user name or id, for siblings. Raises NoSuchUser."""
+    user = find(identifier)
+    if user is None:
+        try:
+            user_id = UUID(identifier)
+        except ValueError:
+            raise NoSuchUser from None
+        db.act_for(user_id)
+        user = db.session.get(User, user_id)
+    if user is None or not user.is_active:
+        raise NoSuchUser
+    return user
+
+
+def me() -> dict[str, Any]:
+    """Oneself: person, present tenant and all memberships. Raises SessionEnded."""
+    user_id = current.user_id
+    if user_id is None:
+        raise SessionEnded
+    sessions.live_session(user_id, current.session_id)
+    user = db.session.get_one(User, user_id)
+    return {"user": user, "tenant_id": current.tenant_id, "tenants": tenant.memberships_of(user_id)}
+
+
+def change_password(*, current_password: str, new_password: str) -> None:
+    """Replace one's password and end all other sessions. Raises InvalidCredentials, WeakPassword, SamePassword."""
+    with passwords.slot():
+        user = db.session.get(User, current.user_id) if current.user_id else None
+        if user is None or not passwords.matches(user.password_hash, current_password):
+            raise InvalidCredentials("The present password is wrong.")
+        if new_password == current_password:
+            raise SamePassword(errors={"new_password": ["Is the present one."]})
+        passwords.check(new_password, "new_password", (user.email, user.name, user.username))
+        user.password_hash = passwords.hash_password(new_password)
+    sessions.end_other_sessions(user.user_id, kept=current.session_id)
+
+
+def logout(scope: str) -> None:
+    """End one's sessions: this one (`local`), all others (`others`), or all (`global`)."""
+    if current.user_id is None or current.session_id is None:
+        raise SessionEnded
+    if scope in ("local", "global"):
+        sessions.end_session(current.user_id, current.session_id)
+    if scope in ("others", "global"):
+        sessions.end_other_sessions(current.user_id, kept=current.session_id)
+
+
+def validate_token(token: str) -> dict[str, Any]:
+    """Whether an access token holds this moment, its session included; and what it says."""
+    try:
+        claims = tokens.keyring().verify(token, tokens.ACCESS)
+        user_id = UUID(claims["sub"])
+        db.act_for(user_id)
+        sessions.live_session(user_id, UUID(claims["sid"]))
+        if not db.session.get_one(User, user_id).is_active:
+            raise SessionEnded
+    except (tokens.InvalidToken, ValueError) as error:
+        return {"valid": False, "reason": str(error)}
+    except SessionEnded:
+        return {"valid": False, "reason": "session ended"}
+    shown = ("sub", "sid", "tenant_id", "roles", "exp")
+    return {"valid": True, "user_id": user_id} | {name: claims[name] for name in shown}
+
+
+def promote(identifier: str) -> User:
+    """Make a person an administrator of the platform, from the next token on. Raises NoSuchUser."""
+    user = find_person(identifier)
+    user.is_platform_admin = True
+    db.session.flush()
+    return user
+
+
+def _claim(identifier: str, user_id: UUID, taken: type[Conflict], field: str) -> None:
+    claim = insert(Login).values(identifier=identifier, user_id=user_id).on_conflict_do_nothing()
+    if db.session.execute(claim.returning(Login.identifier)).first() is None:
+        raise taken(errors={field: ["Is already in use."]})
+
+
+def _memberships(user: User) -> list[tenant.Membership]:
+    # The tenant of a person may still be missing: registering commits the person first and tells tenant after.
+    # The command is idempotent by an id that is already committed, so it may come before this session's own rows.
+    if not user.is_provisioned:
+        _provision(user)
+    return tenant.memberships_of(user.user_id)
+
+
+def _provision(user: User) -> None:
+    tenant.provision(
+        user.tenant_id, user_id=user.user_id, tenant_name=user.tenant_name, name=user.name, email=user.email
+    )
+    user.is_provisioned = True

@@ -1,0 +1,79 @@
+"""The nouns of customer."""
+
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, Index, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from kit.db import Database, Record, TenantOwned
+from kit.search import word_table
+
+db = Database()
+
+TYPES = ("person", "company")
+STAGES = ("lead", "prospect", "customer", "former")
+DOCUMENT_TYPES = ("cpf", "cnpj", "other")
+
+
+def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
+    # A text with a check, not an enum: comparing enums is not leakproof, so it would lose its index behind the fence.
+    return CheckConstraint(f"{column} IN ({', '.join(repr(value) for value in values)})", name=column)
+
+
+def _unique_among_active(column: str) -> Index:
+    # Partial, so that a deactivated customer does not block the address or number for a new one.
+    return Index(f"uq_customer_{column}", "tenant_id", column, unique=True, postgresql_where=text("is_active"))
+
+
+class Customer(db.Model, TenantOwned, Record):  # type: ignore[name-defined, misc]
+    """A person or a company that a tenant does business with."""
+
+    __table_args__ = (
+        _one_of("type", TYPES),
+        _one_of("lifecycle_stage", STAGES),
+        _one_of("document_type", DOCUMENT_TYPES),
+        _unique_among_active("email"),
+        _unique_among_active("document"),
+        _unique_among_active("external_id"),
+        Index("ix_customer_created_at", "tenant_id", "created_at", "id"),
+        Index("ix_customer_updated_at", "tenant_id", "updated_at", "id"),
+        Index("ix_customer_name", "tenant_id", "name", "id"),
+    )
+
+    type: Mapped[str] = mapped_column(default="person")
+    # C collation, so that the database and a cursor agree on what comes next, on every server.
+    name: Mapped[str] = mapped_column(Text(collation="C"))
+    legal_name: Mapped[str | None]
+    email: Mapped[str | None]
+    emails: Mapped[list[str]] = mapped_column(default=list)
+    phone: Mapped[str | None]
+    phones: Mapped[list[str]] = mapped_column(default=list)
+    document_type: Mapped[str | None]
+    document: Mapped[str | None]
+    birth_date: Mapped[date | None]
+    addresses: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
+    owner_id: Mapped[UUID | None]
+    lifecycle_stage: Mapped[str] = mapped_column(default="lead")
+    source: Mapped[str | None]
+    tags: Mapped[list[str]] = mapped_column(default=list)
+    external_id: Mapped[str | None]
+    preferred_language: Mapped[str | None]
+    timezone: Mapped[str | None]
+    consents: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    custom: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    notes: Mapped[str | None]
+    is_active: Mapped[bool] = mapped_column(default=True)
+    deactivated_at: Mapped[datetime | None]
+    deactivated_by: Mapped[UUID | None]
+
+    def searchable(self) -> tuple[str | None, ...]:
+        """The texts whose words find this customer; a phone also without its country and area code."""
+        phones = [phone for phone in (self.phone, *self.phones) if phone]
+        local = [phone.removeprefix("+55")[start:] for phone in phones for start in (0, 2)]
+        names = (self.name, self.legal_name, self.email, *self.emails)
+        return (*names, self.document, self.external_id, *phones, *local, *self.tags)
+
+
+CustomerWord = word_table(db, Customer)

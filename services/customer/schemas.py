@@ -1,0 +1,200 @@
+"""The JSON of customer: what may come in, what goes out."""
+
+import re
+from typing import Any
+from zoneinfo import available_timezones
+
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+from marshmallow import ValidationError, fields, post_load, validate, validates_schema
+from validate_docbr import CNPJ, CPF
+from webargs.fields import DelimitedList
+
+from kit.schema import Line, Moment, PageQuery, Prose, Query, Schema
+from services.customer import models
+
+REGION = "BR"
+MAX_ITEMS = 50
+
+_cpf, _cnpj = CPF(), CNPJ()
+
+
+class Email(Line):
+    """An address by the grammar of RFC 5321 and 6531, without asking the network; the domain in lower case."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        text = super()._deserialize(value, *args, **kwargs)
+        try:
+            return validate_email(text, check_deliverability=False).normalized.lower()
+        except EmailNotValidError as error:
+            raise ValidationError(f"Not an e-mail address: {error}") from error
+
+
+class Phone(Line):
+    """A telephone number, kept as E.164; without a country code it is read as Brazilian."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        text = super()._deserialize(value, *args, **kwargs)
+        try:
+            number = phonenumbers.parse(text, REGION)
+        except phonenumbers.NumberParseException as error:
+            raise ValidationError("Not a telephone number; write +55 11 98765-4321.") from error
+        if not phonenumbers.is_possible_number(number):
+            raise ValidationError("Not a telephone number; write +55 11 98765-4321.")
+        return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+class Address(Schema):
+    """A postal address; `postal_code` is a CEP of eight digits when the country is BR."""
+
+    kind = Line(load_default="main", validate=validate.Length(1, 40))
+    street = Line(validate=validate.Length(max=200))
+    number = Line(validate=validate.Length(max=20))
+    complement = Line(validate=validate.Length(max=100))
+    district = Line(validate=validate.Length(max=100))
+    city = Line(validate=validate.Length(max=100))
+    state = Line(validate=validate.Length(max=100))
+    postal_code = Line(validate=validate.Length(max=20))
+    country = Line(load_default=REGION, validate=validate.Regexp(r"^[A-Z]{2}\Z", error="Use an ISO 3166 code: BR."))
+
+    @post_load
+    def format_cep(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Write a CEP as 01310-100, however it came."""
+        code = data.get("postal_code")
+        if code and data.get("country", REGION) == REGION:
+            digits = re.sub(r"[\s.-]", "", code)
+            if not re.fullmatch(r"\d{8}", digits, re.ASCII):
+                raise ValidationError({"postal_code": ["A CEP has eight digits: 01310-100."]})
+            data["postal_code"] = f"{digits[:5]}-{digits[5:]}"
+        return data
+
+
+class Consent(Schema):
+    """Whether a channel may be used, and since when that was said."""
+
+    granted = fields.Boolean(required=True, truthy={True}, falsy={False})
+    at = Moment()
+
+    @post_load
+    def write_moment(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Keep the moment as text, as JSON columns do."""
+        return data | ({"at": data["at"].isoformat()} if "at" in data else {})
+
+
+class Consents(Schema):
+    email = fields.Nested(Consent)
+    sms = fields.Nested(Consent)
+    whatsapp = fields.Nested(Consent)
+
+
+def short(maximum: int) -> Line:
+    """A text that may be absent."""
+    return Line(allow_none=True, validate=validate.Length(1, maximum))
+
+
+class Customer(Schema):
+    """A person or a company that a tenant does business with."""
+
+    class Meta(Schema.Meta):
+        model = models.Customer
+
+    id = fields.UUID(dump_only=True)
+    type = Line(validate=validate.OneOf(models.TYPES))
+    name = Line(required=True, validate=validate.Length(1, 200))
+    legal_name = short(200)
+    email = Email(allow_none=True, validate=validate.Length(max=254))
+    emails = fields.List(Email(), validate=validate.Length(max=MAX_ITEMS))
+    phone = Phone(allow_none=True)
+    phones = fields.List(Phone(), validate=validate.Length(max=MAX_ITEMS))
+    document_type = Line(allow_none=True, validate=validate.OneOf(models.DOCUMENT_TYPES))
+    document = short(40)
+    document_formatted = fields.Method("format_document", dump_only=True)
+    birth_date = fields.Date(allow_none=True)
+    addresses = fields.List(fields.Nested(Address), validate=validate.Length(max=MAX_ITEMS))
+    owner_id = fields.UUID(allow_none=True)
+    lifecycle_stage = Line(validate=validate.OneOf(models.STAGES))
+    source = short(100)
+    tags = fields.List(Line(validate=validate.Length(1, 50)), validate=validate.Length(max=MAX_ITEMS))
+    external_id = short(100)
+    preferred_language = Line(
+        allow_none=True,
+        validate=validate.Regexp(r"^[a-z]{2,3}(-[A-Z]{2})?\Z", error="Use a language tag: pt-BR."),
+    )
+    timezone = Line(allow_none=True, validate=validate.OneOf(available_timezones(), error="Not an IANA time zone."))
+    consents = fields.Nested(Consents)
+    custom = fields.Dict(keys=Line(validate=validate.Length(1, 60)), validate=validate.Length(max=MAX_ITEMS))
+    notes = Prose(allow_none=True, validate=validate.Length(max=10_000))
+    is_active = fields.Boolean(dump_only=True)
+    deactivated_at = Moment(dump_only=True)
+    created_at = Moment(dump_only=True)
+    updated_at = Moment(dump_only=True)
+    version = fields.Integer(dump_only=True)
+
+    @validates_schema
+    def check_document(self, data: dict[str, Any], **_: Any) -> None:
+        """Check digits of CPF and CNPJ, the alphanumeric one included (Receita Federal, IN RFB 2.229/2024)."""
+        kind, document = data.get("document_type"), data.get("document")
+        if document and not kind:
+            raise ValidationError({"document_type": ["Say what kind of document this is: cpf, cnpj or other."]})
+        if kind and "document" in data and not document:
+            raise ValidationError({"document": ["A document is missing for this type."]})
+        if kind and "document" not in data:
+            raise ValidationError({"document": ["Send the document together with its type."]})
+        checks = {"cpf": _cpf.validate, "cnpj": _cnpj.validate}
+        if document and kind in checks and not checks[kind](normalise_document(document)):
+            raise ValidationError({"document": [f"Not a valid {kind.upper()}: its check digits do not match."]})
+
+    @post_load
+    def normalise(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Keep a document without its punctuation, in upper case; each tag once."""
+        if data.get("document_type") in ("cpf", "cnpj") and data.get("document"):
+            data["document"] = normalise_document(data["document"])
+        if "document" in data and data["document"] is None:
+            data["document_type"] = None
+        if "tags" in data:
+            data["tags"] = list(dict.fromkeys(data["tags"]))
+        return data
+
+    def format_document(self, customer: Any) -> str | None:
+        """A CPF as 529.982.247-25 and a CNPJ as 12.ABC.345/01DE-35."""
+        value = customer.document
+        if not value or customer.document_type == "other":
+            return value  # type: ignore[no-any-return]
+        if customer.document_type == "cpf":
+            return f"{value[:3]}.{value[3:6]}.{value[6:9]}-{value[9:]}"
+        return f"{value[:2]}.{value[2:5]}.{value[5:8]}/{value[8:12]}-{value[12:]}"
+
+
+def normalise_document(document: str) -> str:
+    """A document number without dots, dashes and slashes, in upper case."""
+    return re.sub(r"[\s./-]", "", document).upper()
+
+
+class Filters(PageQuery):
+    """What the list of customers can be narrowed by."""
+
+    active_only = fields.Boolean(load_default=True)
+    search = Line(validate=validate.Length(max=200))
+    document = Line()
+    email = Email()
+    external_id = Line()
+    created_from = fields.AwareDateTime()
+    created_to = fields.AwareDateTime()
+    updated_since = fields.AwareDateTime()
+    tags = DelimitedList(Line(), data_key="filter[tags][in]")
+    owner_id = fields.UUID(data_key="filter[owner_id]")
+    lifecycle_stage = Line(data_key="filter[lifecycle_stage]", validate=validate.OneOf(models.STAGES))
+    type = Line(data_key="filter[type]", validate=validate.OneOf(models.TYPES))
+
+    @post_load
+    def normalise(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """A formatted document finds the plain one."""
+        if "document" in data:
+            data["document"] = normalise_document(data["document"])
+        return data
+
+
+class Removal(Query):
+    """How a customer goes: out of use, or for good."""
+
+    hard_delete = fields.Boolean(load_default=False)

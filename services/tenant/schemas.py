@@ -1,0 +1,79 @@
+"""The JSON of tenant."""
+
+from zoneinfo import available_timezones
+
+from marshmallow import fields, validate
+
+from contracts.roles import TENANT_ROLES
+from kit.schema import Line, Moment, PageQuery, Schema
+from services.tenant import models
+
+
+class Tenant(Schema):
+    class Meta(Schema.Meta):
+        model = models.Tenant
+
+    id = fields.UUID(dump_only=True)
+    name = Line(required=True, validate=validate.Length(1, 200))
+    is_active = fields.Boolean(dump_only=True)
+    created_at = Moment(dump_only=True)
+    updated_at = Moment(dump_only=True)
+    version = fields.Integer(dump_only=True)
+
+
+class Member(Schema):
+    class Meta(Schema.Meta):
+        model = models.Membership
+
+    user_id = fields.UUID(dump_only=True)
+    role = Line(required=True, validate=validate.OneOf(TENANT_ROLES))
+    name = fields.String(dump_only=True)
+    email = fields.String(dump_only=True)
+    created_at = Moment(dump_only=True)
+    updated_at = Moment(dump_only=True)
+    version = fields.Integer(dump_only=True)
+
+
+class NewMember(Schema):
+    """Whom to let in, by e-mail address or user name, and as what."""
+
+    email = Line(required=True, attribute="identifier", validate=validate.Length(1, 254))
+    role = Line(load_default="member", validate=validate.OneOf(TENANT_ROLES))
+
+
+class Membership(Schema):
+    """What siblings read about a person's place in a tenant."""
+
+    tenant_id = fields.UUID()
+    tenant_name = fields.String()
+    role = fields.String()
+
+
+class Memberships(Schema):
+    bare = True
+
+    memberships = fields.List(fields.Nested(Membership))
+
+
+class Provision(Schema):
+    user_id = fields.UUID(required=True)
+    tenant_name = Line(required=True)
+    name = Line(required=True)
+    email = Line(required=True)
+
+
+class Settings(Schema):
+    """How a tenant likes things. Null puts a setting back to its default."""
+
+    locale = Line(
+        allow_none=True,
+        validate=validate.Regexp(r"^[a-z]{2,3}(-[A-Z]{2})?\Z", error="Use a language tag: pt-BR."),
+    )
+    timezone = Line(allow_none=True, validate=validate.OneOf(available_timezones(), error="Not an IANA time zone."))
+    currency = Line(allow_none=True, validate=validate.Regexp(r"^[A-Z]{3}\Z", error="Use an ISO 4217 code: BRL."))
+    week_starts_on = Line(allow_none=True, validate=validate.OneOf(("monday", "saturday", "sunday")))
+    support_email = fields.Email(allow_none=True)
+
+
+class Pages(PageQuery):
+    """The parameters of a list without filters."""

@@ -1,0 +1,320 @@
+"""The supervisor, run as a person runs it, over a small stand-in for the gateway and the services."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+Eventually = Callable[[Callable[[], object], str], None]
+
+APPLICATION = """
+import os, time
+from pathlib import Path
+
+def create_app():
+    print("SAID-BY-%s" % __name__, flush=True)
+    if Path("broken").exists():
+        raise ValueError("the stand-in is broken")
+    def app(environ, start_response):
+        path = environ["PATH_INFO"]
+        if path == "/slow":
+            Path("entered").touch()
+            while not Path("go-on").exists():
+                time.sleep(0.01)
+        sibling = os.environ.get("CUSTOMER_SERVICE_URL", "")
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [("%s %d %s" % (__name__, os.getppid(), sibling)).encode()]
+    return app
+"""
+SERVICE = "from kit.app import create_service\n\ndef wire():\n    return create_service('{0}', port={1}, db=None)\n"
+GUNICORN = "worker_class = 'gthread'\nthreads = 4\nworkers = 1\ncontrol_socket_disable = True\naccesslog = None\n"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+class Project:
+    """A copy of the composition root with two small services, and what a person does with it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port = folder, free_port()
+        for package in ("alicerce", "kit"):
+            shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+        (folder / "kit" / "gunicorn.py").write_text(GUNICORN)
+        (folder / "alicerce" / "solo.py").write_text(APPLICATION)
+        (folder / "alicerce" / "migrate.py").write_text("def migrate(services):\n    print('migrated', *services)\n")
+        for package in ("gateway", "services", "services/auth", "services/customer"):
+            (folder / package).mkdir()
+            (folder / package / "__init__.py").write_text("" if package == "services" else APPLICATION)
+        self.ports = {"auth": free_port(), "customer": free_port()}
+        for noun, port in self.ports.items():
+            (folder / "services" / noun / "app.py").write_text(SERVICE.format(noun, port))
+        self.home = folder / ".alicerce"
+        self.supervisors: list[subprocess.Popen[str]] = []
+
+    def environment(self) -> dict[str, str]:
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        return {**kept, "GATEWAY_PORT": str(self.port), "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "alicerce", *words],
+            check=False,
+            cwd=self.folder,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+        )
+
+    def run(self, topology: str = "solo") -> subprocess.Popen[str]:
+        """Start, and return when it says that it is ready."""
+        with (self.folder / "out").open("w") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "alicerce", "run", "--topology", topology],
+                cwd=self.folder,
+                env=self.environment(),
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        self.supervisors.append(process)
+        return process
+
+    def said(self) -> str:
+        return (self.folder / "out").read_text()
+
+    def get(self, path: str = "/", port: int = 0) -> str:
+        url = f"http://127.0.0.1:{port or self.port}{path}"
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return str(answer.read().decode())
+
+    def answers(self) -> bool:
+        try:
+            return bool(self.get())
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def children(self) -> dict[str, int]:
+        return {child["name"]: child["pid"] for child in json.loads((self.home / "children.json").read_text())}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    made = Project(tmp_path)
+    yield made
+    (tmp_path / "go-on").touch()
+    for process in made.supervisors:
+        process.terminate()
+        process.wait()
+
+
+def ready(project: Project, eventually: Eventually) -> None:
+    def settled() -> bool:
+        assert project.supervisors[-1].poll() is None, project.said()
+        return "Alicerce is ready at" in project.said()
+
+    eventually(settled, "Alicerce is ready")
+
+
+def gone(pid: int) -> bool:
+    from alicerce import processes
+
+    return processes.identify(pid) is None
+
+
+def test_one_command_runs_everything_and_stop_ends_it(project: Project, eventually: Eventually) -> None:
+    process = project.run()
+    ready(project, eventually)
+    assert f"http://localhost:{project.port} (solo, " in project.said()
+    assert "migrated auth customer" in project.said()
+    assert project.get().startswith("alicerce.solo")
+    environment = (project.home / "environment").read_text()
+    assert "AUTH_SERVICE_DATABASE_OWNER_URL=postgresql://auth_owner:" in environment
+    assert (project.home / "keys" / "private" / "customer.pem").exists()
+
+    table = project.command("status")
+    assert table.returncode == 0
+    rows = {line.split()[0]: line for line in table.stdout.splitlines()}
+    assert set(rows) == {"name", "supervisor", "postgres", "solo"}
+    assert all(" ready " in rows[name] and "MiB" in rows[name] for name in ("supervisor", "postgres", "solo"))
+    assert str(project.port) in rows["solo"]
+
+    running = project.children()
+    stopped = project.command("stop")
+    assert stopped.stdout == "Alicerce has stopped.\n"
+    assert process.wait() == 0
+    assert all(gone(pid) for pid in running.values())
+    assert "SAID-BY-alicerce.solo" in (project.home / "logs" / "alicerce.log").read_text()
+
+    assert project.command("status").returncode == 3
+    assert project.command("stop").returncode == 0
+    assert project.command("restart").returncode == 1
+
+
+def test_split_runs_a_process_per_service(project: Project, eventually: Eventually) -> None:
+    project.run("split")
+    ready(project, eventually)
+    assert set(project.children()) == {"postgres", "gateway", "auth", "customer"}
+    address = f"http://127.0.0.1:{project.ports['customer']}"
+    assert project.get().startswith("gateway ")
+    assert project.get().endswith(address)
+    assert project.get(port=project.ports["auth"]).startswith("services.auth ")
+    assert "customer | SAID-BY-services.customer\n" in project.said()
+    assert "auth     | SAID-BY-services.auth\n" in project.said()
+    project.command("stop")
+    log = project.command("logs", "auth").stdout
+    assert "SAID-BY-services.auth" in log
+    assert "customer" not in log
+
+
+def test_a_second_run_is_refused(project: Project, eventually: Eventually) -> None:
+    process = project.run()
+    ready(project, eventually)
+    second = project.command("run")
+    assert second.returncode == 1
+    assert second.stderr == f"Alicerce already runs here as process {process.pid}. `make stop` ends it.\n"
+    assert project.answers()
+
+
+def test_a_port_that_is_taken_is_one_sentence(project: Project) -> None:
+    with socket.create_server(("127.0.0.1", project.port)):
+        refused = project.command("run")
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        f"Port {project.port} is taken by another program. Stop it, or choose another one: "
+        f"GATEWAY_PORT={project.port + 10} make run\n"
+    )
+    assert not (project.home / "postgres").exists()
+
+
+def test_a_program_that_does_not_start_says_why(project: Project) -> None:
+    (project.folder / "broken").touch()
+    failed = project.command("run")
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("solo did not start:\n")
+    assert "ValueError: the stand-in is broken" in failed.stderr
+
+
+def test_a_wrong_setting_is_one_sentence(project: Project) -> None:
+    source = "from kit.config import ConfigurationError\n\ndef create_app():\n    raise ConfigurationError('Set X.')\n"
+    (project.folder / "alicerce" / "solo.py").write_text(source)
+    failed = project.command("run")
+    assert failed.returncode == 1
+    assert failed.stderr == "Set X.\n"
+
+
+def test_a_failing_preparation_ends_the_start(project: Project) -> None:
+    source = (
+        "from kit.config import ConfigurationError\n\ndef migrate(services):\n    raise ConfigurationError('No.')\n"
+    )
+    (project.folder / "alicerce" / "migrate.py").write_text(source)
+    failed = project.command("run")
+    assert failed.returncode == 1
+    assert "No.\n" in failed.stdout
+    assert failed.stderr == "Alicerce did not start: keys, databases or migrations failed, see above.\n"
+
+
+def test_what_dies_is_started_again(project: Project, eventually: Eventually) -> None:
+    project.run()
+    ready(project, eventually)
+    before = project.children()
+    for name in ("solo", "postgres"):
+        os.kill(before[name], signal.SIGKILL)
+    eventually(lambda: all(project.children().get(name, pid) != pid for name, pid in before.items()), "both are new")
+    eventually(project.answers, "it answers again")
+    eventually(lambda: "not ready" not in project.command("status").stdout, "Postgres is ready again")
+
+
+def test_restart_replaces_processes_and_refuses_nothing(project: Project, eventually: Eventually) -> None:
+    project.run()
+    ready(project, eventually)
+    before = project.children()
+    assert project.command("restart").returncode == 0
+    while "Alicerce has restarted." not in project.said():
+        assert project.get()
+    after = project.children()
+    assert after["solo"] != before["solo"]
+    assert after["postgres"] == before["postgres"]
+
+
+def test_stop_lets_a_request_end(project: Project, eventually: Eventually) -> None:
+    process = project.run()
+    ready(project, eventually)
+    with socket.create_connection(("127.0.0.1", project.port)) as slow:
+        slow.sendall(b"GET /slow HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        eventually((project.folder / "entered").exists, "the request is being worked on")
+        process.send_signal(signal.SIGINT)
+        eventually(lambda: "Alicerce is stopping." in project.said(), "it is stopping")
+        (project.folder / "go-on").touch()
+        answer = b""
+        while data := slow.recv(4096):
+            answer += data
+    assert b"200 OK" in answer
+    assert process.wait() == 0
+
+
+def test_it_starts_again_after_the_supervisor_was_killed(project: Project, eventually: Eventually) -> None:
+    first = project.run()
+    ready(project, eventually)
+    left = project.children()
+    first.kill()
+    first.wait()
+    project.run()
+    ready(project, eventually)
+    assert project.answers()
+    assert all(gone(pid) for pid in left.values())
+
+
+def test_it_starts_again_after_everything_was_killed(project: Project, eventually: Eventually) -> None:
+    first = project.run()
+    ready(project, eventually)
+    left = project.children()
+    for pid in (first.pid, *left.values()):
+        os.kill(pid, signal.SIGKILL)
+    first.wait()
+    project.run()
+    ready(project, eventually)
+    assert project.answers()
+
+
+def test_a_full_disk_for_the_log_does_not_end_it(project: Project, eventually: Eventually) -> None:
+    (project.home / "logs").mkdir(parents=True)
+    (project.home / "logs" / "alicerce.log").symlink_to("/dev/full")
+    (project.home / "logs" / "alicerce.log.1").mkdir()  # so that the full file cannot be moved away
+    process = project.run()
+    ready(project, eventually)
+    assert project.answers()
+    project.command("stop")
+    assert process.wait() == 0
+
+
+def test_commands_that_need_the_server_say_that_it_does_not_run(project: Project) -> None:
+    for words in (("migrate",), ("prepare",)):
+        failed = project.command(*words)
+        assert failed.returncode == 1
+        assert failed.stderr == ("The embedded Postgres does not run: start Alicerce first, with `make run`.\n")
+
+
+def test_a_server_that_was_given_is_used_instead(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project.folder / ".env").write_text("DATABASE_SERVER_URL=postgresql://a:b@127.0.0.1:1/postgres\n")
+    failed = project.command("run")
+    assert failed.returncode == 1
+    assert "127.0.0.1:1 cannot be used (Connection refused): check DATABASE_SERVER_URL." in failed.stdout
+    assert not (project.home / "postgres").exists()
+
+
+def test_a_command_line_is_explained(project: Project) -> None:
+    assert "rotate-keys" in project.command("--help").stdout
+    assert project.command("nonsense").returncode == 2

@@ -1,0 +1,75 @@
+"""The whole platform in one process, on a real Postgres that is made for this run and forgotten after it."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api import Api, Person, new_person
+
+SETTINGS = {
+    "ENV": "test",
+    "LOG_LEVEL": "WARNING",
+    "PASSWORD_HASH_MEMORY_KIB": "64",
+    "REVOCATION_POLL_SECONDS": "0",  # each request sees what was revoked before it, without waiting
+}
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The gateway's WSGI app, with every service mounted behind it."""
+    from alicerce import databases, keys, solo
+    from alicerce.migrate import migrate
+    from alicerce.postgres import EmbeddedPostgres
+    from alicerce.services import services
+    from kit import transport
+
+    folder: Path = tmp_path_factory.mktemp("alicerce")
+    before = dict(os.environ)
+    os.environ.update(SETTINGS, ALICERCE_HOME=str(folder))
+    postgres = EmbeddedPostgres(folder, durable=False)
+    try:
+        url = postgres.start()
+        keys.ensure(keys.components())
+        os.environ.update(databases.prepare(url, services()))
+        migrate(services())
+        yield solo.create_app()
+    finally:
+        transport.unmount_all()
+        postgres.stop()
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@pytest.fixture
+def api(platform: Any) -> Api:
+    """Nobody in particular, before the gateway."""
+    return Api(platform)
+
+
+@pytest.fixture
+def register(platform: Any) -> Callable[..., Person]:
+    """Makes a new person who is logged in and owns a new tenant."""
+    return lambda **fields: new_person(platform, **fields)
+
+
+@pytest.fixture
+def owner(register: Callable[..., Person]) -> Person:
+    """The owner of a new tenant."""
+    return register()
+
+
+@pytest.fixture
+def stranger(register: Callable[..., Person]) -> Person:
+    """The owner of another new tenant."""
+    return register()
+
+
+@pytest.fixture
+def service(platform: Any) -> Callable[[str], Api]:
+    """A service by its name, called directly, past the gateway."""
+    from kit import transport
+
+    return lambda name: Api(transport.mounted(name))
