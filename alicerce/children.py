@@ -85,6 +85,8 @@ class Child:
         """Start the program. Only the main thread may: see `die_with_parent`."""
         descriptors = [self.listener.fileno()] if self.listener else []
         self.close()
+        self.delay.started()
+        self.leaving = False
         self.process = subprocess.Popen(
             self.words,
             env=self.environment,
@@ -96,8 +98,6 @@ class Child:
             start_new_session=True,
             preexec_fn=die_with_parent(signal.SIGTERM),
         )
-        self.leaving = False
-        self.delay.started()
 
     def lines(self) -> list[str] | None:
         """The complete lines that have come; None at the end of its output. Call it when there is something to read."""

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from alicerce import children, home
@@ -75,7 +76,12 @@ class Supervisor:
         def stop(number: int, frame: object) -> None:
             raise Stop
 
+        in_terminal = _has_terminal()
+
         def reload(number: int, frame: object) -> None:
+            # The same signal says that the terminal was closed: then nobody is left who wants it to run.
+            if in_terminal and not _has_terminal():
+                raise Stop
             self.reload_wanted = True
 
         signal.signal(signal.SIGTERM, stop)
@@ -147,13 +153,18 @@ class Supervisor:
         for child in self.web:
             if child.process is not None and not child.alive() and not child.leaving and child.delay.due():
                 self._drain(child)
-                self.journal.write(f"{child.name} ended with status {child.process.poll()}; it is started again.")
-                self._spawn(child)
+                self._again(child.name, child.process.returncode, partial(self._spawn, child))
         if self.postgres and self.postgres.poll() is not None and self.postgres_delay.due():
-            self.journal.write(f"Postgres ended with status {self.postgres.poll()}; it is started again.")
-            self.postgres.spawn()
             self.postgres_delay.started()
+            self._again("postgres", self.postgres.poll(), self.postgres.spawn)
             self._record()
+
+    def _again(self, name: str, status: int | None, start: Callable[[], None]) -> None:
+        self.journal.write(f"{name} ended with status {status}; it is started again.")
+        try:
+            start()
+        except (OSError, ConfigurationError) as error:  # no memory, no descriptor: that may pass, so it is tried again
+            self.journal.write(f"{name} could not be started: {error}")
 
     def _pass_on(self, child: Child) -> bool:
         """Write the lines that have come; False at the end of the child's output."""
@@ -241,3 +252,11 @@ class Supervisor:
             postgres.stop()
         with suppress(OSError):
             (self.folder / "children.json").unlink(missing_ok=True)
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

@@ -54,7 +54,8 @@ class Service(Flask):
         deadline.start(request.headers.get(deadline.HEADER))
         if request.routing_exception is not None or request.method == "OPTIONS" or request.endpoint in BARE:
             return
-        access = self.view_functions[request.endpoint or ""].access  # type: ignore[attr-defined]
+        view: Any = self.view_functions[request.endpoint or ""]
+        access: identity.Access = view.access
         g.identity = identity.identify(request.headers, bearer=access.bearer)
         identity.admit(g.identity, access)
 
@@ -68,7 +69,7 @@ class Service(Flask):
             logs.logger(self.name).warning("left for later: %s", error, exc_info=not isinstance(error, Problem))
 
 
-class ServiceApi(Api):  # type: ignore[misc]
+class ServiceApi(Api):
     """flask-smorest's document without its error handlers: there is one shape of error, ours."""
 
     def _register_error_handlers(self) -> None:
@@ -203,7 +204,7 @@ def from_database(error: SQLAlchemyError) -> Problem | None:
     return None
 
 
-def _bare_routes(app: Flask) -> None:
+def _bare_routes(app: Service) -> None:
     def ready() -> Response:
         try:
             with app.db.engine.connect() as connection:
@@ -227,7 +228,7 @@ def json_answer(body: Any) -> Response:
     return Response(dumps(body), content_type="application/json")
 
 
-def _check_access(app: Flask) -> None:
+def _check_access(app: Service) -> None:
     undeclared = [
         str(rule)
         for rule in app.url_map.iter_rules()

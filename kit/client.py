@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import lru_cache
 from http.cookiejar import DefaultCookiePolicy
 from types import SimpleNamespace
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from urllib.parse import quote, urlsplit
 from uuid import UUID
 
@@ -89,7 +89,7 @@ class Sibling:
     def _send(self, method: str, path: tuple[object, ...], query: Any, fields: Any) -> Any:
         url = address(self.name) + "".join("/" + quote(str(part), safe="") for part in path)
         left = deadline.spend() / 1000
-        request = {
+        request: dict[str, Any] = {
             "method": method,
             "url": url,
             "params": query or None,
@@ -141,7 +141,7 @@ class Sibling:
         if status >= 500 or not isinstance(body, dict) or "code" not in body:
             return BadGateway(f"{self.name} failed.", upstream=self.name)
         problem = Problem(body.get("message"), code=body["code"], errors=body.get("errors"))
-        problem.status = status  # type: ignore[misc]
+        problem.status = status
         return problem
 
 
@@ -157,10 +157,10 @@ def _shaped(body: Any, shape: type[T]) -> T:
 
 
 def _value(value: Any, hint: Any) -> Any:
-    arguments = getattr(hint, "__args__", ())
+    arguments: tuple[Any, ...] = get_args(hint)
     if value is None:
         return None
-    if getattr(hint, "__origin__", None) in (list, tuple):
+    if get_origin(hint) is list:
         return [_value(item, arguments[0]) for item in value]
     for kind in (hint, *arguments):
         if dataclasses.is_dataclass(kind):

@@ -41,7 +41,7 @@ NAMES = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     "pk": "pk_%(table_name)s",
 }
-TYPES = {
+TYPES: dict[Any, Any] = {
     str: Text,
     UUID: Uuid,
     datetime: TIMESTAMP(timezone=True),
@@ -61,8 +61,8 @@ class Stamped:
     version: Mapped[int] = mapped_column(sort_order=92)
 
     @declared_attr.directive
-    def __mapper_args__(cls) -> dict[str, Any]:
-        return {"version_id_col": cast(Any, cls).__table__.c.version if hasattr(cls, "__table__") else cls.version}
+    def __mapper_args__(cls) -> dict[str, Any]:  # noqa: N805 - called with the class
+        return {"version_id_col": cls.version}
 
 
 class Record(Stamped):
@@ -87,6 +87,8 @@ class UserOwned:
 
 class Database(SQLAlchemy):
     """One service's tables and sessions. Two services may both have an `Entry`, in one process."""
+
+    Model: Any  # the declarative base of this database alone
 
     def __init__(self) -> None:
         names = registry(metadata=MetaData(naming_convention=NAMES), type_annotation_map=TYPES)

@@ -21,7 +21,7 @@ CONTENT_TYPE = "application/problem+json"
 class Problem(Exception):
     """Something went wrong on our side. Try again; if it stays, report the request id."""
 
-    status: ClassVar[int] = 500
+    status: int = 500
     durable: ClassVar[bool] = False
 
     def __init__(
@@ -155,5 +155,5 @@ def from_status(status: int) -> Problem:
     phrase = HTTPStatus(status).phrase
     code, message = texts.get(status, (re.sub(r"\W+", "_", phrase.lower()), phrase + "."))
     problem = Problem(message, code=code)
-    problem.status = status  # type: ignore[misc]  # one instance, one status: the class stays what it is
+    problem.status = status
     return problem

@@ -72,7 +72,7 @@ class PatientSocket:
                     del self._waiting[self.address]
 
 
-class Worker(ThreadWorker):  # type: ignore[misc]
+class Worker(ThreadWorker):
     """gunicorn's threaded worker over patient sockets."""
 
     def enqueue_req(self, conn: Any) -> None:
@@ -85,7 +85,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         return super().handle(conn)
 
 
-class Log(Logger):  # type: ignore[misc]
+class Log(Logger):
     """gunicorn's own lines in our form; requests are logged by the components themselves."""
 
     def setup(self, cfg: Any) -> None:
@@ -103,7 +103,7 @@ def write_problem(sock: Any, status: int, reason: str, message: str) -> None:
         problem = errors.BadRequest(f"{reason}.", code="request_head_too_large")
     if status >= 500 and status != 501:
         problem = errors.BadRequest("Something went wrong on our side.", code="internal_error")
-    problem.status = status  # type: ignore[misc]
+    problem.status = status
     body = errors.render(problem, trace.request_id(None))
     head = (
         f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: {errors.CONTENT_TYPE}\r\n"

@@ -23,7 +23,7 @@ KEPT = timedelta(days=2)  # longer than any access token lives
 def revocation_table(db: Any) -> Any:
     """A service's table of revocations. It names ids only, so that it needs no fence."""
 
-    class Revocation(db.Model):  # type: ignore[misc, name-defined]
+    class Revocation(db.Model):
         __table_args__ = (Index("ix_revocation_at", "at"),)
         id: Mapped[UUID] = mapped_column(primary_key=True, default=clock.new_id)
         kind: Mapped[str]

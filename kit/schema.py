@@ -17,10 +17,9 @@ from kit import preconditions
 from kit.pages import MAX_PAGE, MAX_PER_PAGE, PER_PAGE
 
 ma = Marshmallow()
-auto_field = ma.auto_field  # type: ignore[attr-defined]
 
 
-class Schema(SQLAlchemySchema):  # type: ignore[misc]
+class Schema(SQLAlchemySchema):
     """Base of every resource's schema. Its class name is its envelope's key, in snake case."""
 
     class Meta:
@@ -52,7 +51,7 @@ class Schema(SQLAlchemySchema):  # type: ignore[misc]
         return {name: value for name, value in data.items() if name not in names}
 
 
-class Query(ma.Schema):  # type: ignore[name-defined, misc]
+class Query(ma.Schema):
     """Base of what may stand in a query string; an unknown parameter is named, not ignored."""
 
     class Meta:
@@ -95,7 +94,7 @@ class Moment(fields.AwareDateTime):
         return None if value is None else value.isoformat().replace("+00:00", "Z")
 
 
-class Problem(ma.Schema):  # type: ignore[name-defined, misc]
+class Problem(ma.Schema):
     """An error, as RFC 9457 describes it, with our extra members."""
 
     type = fields.String(required=True)

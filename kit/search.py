@@ -51,7 +51,7 @@ def word_table(db: Any, model: Any) -> Any:
     """The table of a model's words, kept up to date in the transaction that changes a row."""
     table = model.__tablename__
 
-    class Word(db.Model, TenantOwned):  # type: ignore[misc, name-defined]
+    class Word(db.Model, TenantOwned):
         __tablename__ = f"{table}_word"
         __table_args__ = (
             ForeignKeyConstraint(["tenant_id", "record_id"], [f"{table}.tenant_id", f"{table}.id"], ondelete="CASCADE"),

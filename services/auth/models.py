@@ -13,7 +13,7 @@ from kit.revocation import revocation_table
 db = Database()
 
 
-class Login(db.Model):  # type: ignore[name-defined, misc]
+class Login(db.Model):
     """The way from an identifier (e-mail address or user name) to a person. The only rows of auth without a fence:
 
     they must be readable before anybody is known, and hold nothing but an identifier and an id.
@@ -23,7 +23,7 @@ class Login(db.Model):  # type: ignore[name-defined, misc]
     user_id: Mapped[UUID]
 
 
-class User(db.Model, UserOwned, Stamped):  # type: ignore[name-defined, misc]
+class User(db.Model, UserOwned, Stamped):
     """A person. `tenant_id` is the tenant drawn at registration; `is_provisioned` says that tenant knows of it."""
 
     id = synonym("user_id")
@@ -38,7 +38,7 @@ class User(db.Model, UserOwned, Stamped):  # type: ignore[name-defined, misc]
     is_platform_admin: Mapped[bool] = mapped_column(default=False)
 
 
-class Session(db.Model, UserOwned, Record):  # type: ignore[name-defined, misc]
+class Session(db.Model, UserOwned, Record):
     """One login: the family of its refresh tokens, and the tenant it works in."""
 
     tenant_id: Mapped[UUID | None]
@@ -46,7 +46,7 @@ class Session(db.Model, UserOwned, Record):  # type: ignore[name-defined, misc]
     revoked_at: Mapped[datetime | None]
 
 
-class RefreshToken(db.Model, UserOwned):  # type: ignore[name-defined, misc]
+class RefreshToken(db.Model, UserOwned):
     """A refresh token, known by the SHA-256 of its secret; it works once."""
 
     __table_args__ = (

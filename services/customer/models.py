@@ -27,7 +27,7 @@ def _unique_among_active(column: str) -> Index:
     return Index(f"uq_customer_{column}", "tenant_id", column, unique=True, postgresql_where=text("is_active"))
 
 
-class Customer(db.Model, TenantOwned, Record):  # type: ignore[name-defined, misc]
+class Customer(db.Model, TenantOwned, Record):
     """A person or a company that a tenant does business with."""
 
     __table_args__ = (

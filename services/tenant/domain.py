@@ -67,7 +67,7 @@ def create_tenant(name: str) -> Tenant:
     return tenant
 
 
-def provision(tenant_id: UUID, *, user_id: UUID, tenant_name: str, name: str, email: str) -> Membership:
+def provision(tenant_id: UUID, *, user_id: UUID, tenant_name: str, name: str, email: str) -> Any:
     """Make sure that a tenant exists and the person belongs to it. Repeating it changes nothing.
 
     The first to come is its owner, later ones are members. Raises TenantInactive.

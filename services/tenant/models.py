@@ -12,7 +12,7 @@ from kit.revocation import revocation_table
 db = Database()
 
 
-class Tenant(db.Model, TenantOwned, Stamped):  # type: ignore[name-defined, misc]
+class Tenant(db.Model, TenantOwned, Stamped):
     """A company, team or person whose data is kept apart. `settings` holds only what differs from the defaults."""
 
     # `everywhere`: a platform administrator lists all, and a person lists those of several tenants they belong to.
@@ -24,7 +24,7 @@ class Tenant(db.Model, TenantOwned, Stamped):  # type: ignore[name-defined, misc
     settings: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
 
-class Membership(db.Model, TenantOwned, Stamped):  # type: ignore[name-defined, misc]
+class Membership(db.Model, TenantOwned, Stamped):
     """A person's role in a tenant. Name and address are copies from the day of joining, for lists."""
 
     # `user`: a person sees their own memberships, whichever tenant they work in just now.

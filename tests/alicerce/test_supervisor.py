@@ -39,6 +39,20 @@ def create_app():
 SERVICE = "from kit.app import create_service\n\ndef wire():\n    return create_service('{0}', port={1}, db=None)\n"
 GUNICORN = "worker_class = 'gthread'\nthreads = 4\nworkers = 1\ncontrol_socket_disable = True\naccesslog = None\n"
 
+IN_A_TERMINAL = """
+import os, pty, sys, threading
+pid, master = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[1], sys.argv[1:])
+def read():
+    while os.read(master, 4096):
+        pass
+threading.Thread(target=read, daemon=True).start()
+sys.stdin.read()
+os.kill(pid, 0)
+os._exit(0)  # which closes the terminal
+"""
+
 
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -247,6 +261,22 @@ def test_restart_replaces_processes_and_refuses_nothing(project: Project, eventu
     after = project.children()
     assert after["solo"] != before["solo"]
     assert after["postgres"] == before["postgres"]
+
+
+def test_closing_the_terminal_ends_it(project: Project, eventually: Eventually) -> None:
+    # A process of its own makes the terminal: forking this one, which may have threads, would not be safe.
+    terminal = subprocess.Popen(
+        [sys.executable, "-c", IN_A_TERMINAL, sys.executable, "-m", "alicerce", "run"],
+        cwd=project.folder,
+        env=project.environment(),
+        stdin=subprocess.PIPE,
+    )
+    eventually(lambda: (project.home / "children.json").exists() and project.answers(), "it answers")
+    running = project.children()
+    terminal.communicate()
+    assert terminal.returncode == 0
+    eventually(lambda: all(gone(pid) for pid in running.values()), "everything has ended")
+    assert project.command("status").returncode == 3
 
 
 def test_stop_lets_a_request_end(project: Project, eventually: Eventually) -> None:

@@ -60,7 +60,7 @@ class Grant:
     expires_in: int
     tenant_id: UUID | None
     refresh_token: str | None = None
-    token_type: str = "bearer"
+    token_type: str = "bearer"  # noqa: S105 - a word of RFC 6750
 
 
 def open_session(user: User, membership: tenant.Membership | None) -> Grant:
