@@ -60,7 +60,7 @@ def status() -> bool:
     folder = home.folder()
     row = "{:<12} {:>8} {:>6} {:<10} {:>10}".format
     print(row("name", "pid", "port", "state", "memory"))
-    print(row("supervisor", pid, "", "ready", _mib(pid, alone=True)))
+    print(row("supervisor", pid, "", "running", _mib(pid, alone=True)))
     for name, process, host, port in children.recorded(folder):
         if name == "postgres":
             ready = ready_pid(folder) == process.pid

@@ -1,6 +1,6 @@
 """The signing keys: an Ed25519 private key per component, and one public set (RFC 7517) that everybody reads.
 
-private/<component>.pem   PKCS #8, mode 0600, for that component alone
+private/<component>.pem   PKCS #8, mode 0600, for that component alone; encrypted when SECRET_KEY is set
 public.json               the set; each entry also names its component and when it was created and retired
 """
 
@@ -15,15 +15,17 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
     Encoding,
+    KeySerializationEncryption,
     NoEncryption,
     PrivateFormat,
-    load_pem_private_key,
 )
 
 from alicerce import home
 from alicerce.services import services
-from kit.config import ConfigurationError, keys_directory
+from kit.config import ConfigurationError, keys_directory, passphrase
+from kit.tokens import load_private_key
 
 RETIRED_FOR = timedelta(days=1)  # longer than any token lives, so that a rotation refuses nobody
 
@@ -40,9 +42,10 @@ def ensure(names: Iterable[str]) -> None:
     directory = _directory()
     with home.locked(directory / "public.json"):
         entries = _entries(directory)
-        made = {name: _private(directory, name) or Ed25519PrivateKey.generate() for name in names}
-        for name, key in made.items():
-            entries = _publish(entries, name, key)
+        present = {name: _private(directory, name) for name in names}
+        made = {name: Ed25519PrivateKey.generate() for name, key in present.items() if key is None}
+        for name, key in present.items():
+            entries = _publish(entries, name, key or made[name])
         _store(directory, entries, made)
 
 
@@ -80,15 +83,7 @@ def _entries(directory: Path) -> list[Entry]:
 
 def _private(directory: Path, component: str) -> Ed25519PrivateKey | None:
     path = directory / "private" / f"{component}.pem"
-    if not path.exists():
-        return None
-    try:
-        key = load_pem_private_key(path.read_bytes(), None)
-    except (ValueError, TypeError):
-        key = None
-    if not isinstance(key, Ed25519PrivateKey):
-        raise ConfigurationError(f"{path} is not an Ed25519 key: replace it with `make rotate-keys`.")
-    return key
+    return load_private_key(path) if path.exists() else None
 
 
 def _with_present(directory: Path, entries: list[Entry]) -> list[Entry]:
@@ -124,11 +119,11 @@ def _store(directory: Path, entries: list[Entry], made: dict[str, Ed25519Private
     path = directory / "public.json"
     if not path.exists() or path.read_text("utf-8") != text:
         home.write(path, text, 0o644)
+    secret = passphrase()
+    encryption: KeySerializationEncryption = BestAvailableEncryption(secret) if secret else NoEncryption()
     for component, key in made.items():
-        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-        private = directory / "private" / f"{component}.pem"
-        if not private.exists() or private.read_text("ascii") != pem:
-            home.write(private, pem)
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption).decode()
+        home.write(directory / "private" / f"{component}.pem", pem)
 
 
 def _moment(time: datetime) -> str:

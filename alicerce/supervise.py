@@ -23,7 +23,9 @@ from alicerce.probe import Probe
 from alicerce.services import ports, services, without_database
 from kit.config import ConfigurationError, lookup, one_of, setting
 
-HOST = setting("HOST", "127.0.0.1", "Address on which the gateway listens; 0.0.0.0 is every network.")
+LISTEN_ADDRESS = setting(
+    "LISTEN_ADDRESS", "127.0.0.1", "Address on which the gateway listens; 0.0.0.0 is every network."
+)
 TOPOLOGY = setting(
     "TOPOLOGY", "solo", "One process for all (solo), or one per service (split).", one_of("solo", "split")
 )
@@ -100,7 +102,8 @@ class Supervisor:
         names = ["gateway", *services()] if self.topology == "split" else ["gateway"]
         # Only the gateway is a public door: the services never listen on the network.
         listeners = {
-            name: children.bind(name, HOST() if name == "gateway" else LOCAL, where[name], patience) for name in names
+            name: children.bind(name, LISTEN_ADDRESS() if name == "gateway" else LOCAL, where[name], patience)
+            for name in names
         }
         if without_database(services()) and not lookup("DATABASE_SERVER_URL"):
             self.postgres = EmbeddedPostgres(self.folder)

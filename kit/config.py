@@ -124,6 +124,10 @@ def check(service: str) -> None:
             declared.of(service)
         except ConfigurationError as error:
             faults.append(str(error))
+    try:
+        passphrase()
+    except ConfigurationError as error:
+        faults.append(str(error))
     if faults:
         raise ConfigurationError(" ".join(faults))
 
@@ -133,6 +137,7 @@ KEYS_DIRECTORY = setting(
     "KEYS_DIRECTORY", "", "Folder of the signing keys; empty means `keys` in the generated folder."
 )
 
+SECRET_KEY = setting("SECRET_KEY", "", "Passphrase of the private keys on disk.")
 WEB_THREADS = setting("WEB_THREADS", 16, "Threads of each web process.")
 
 
@@ -141,6 +146,14 @@ def keys_directory() -> Path:
     return Path(KEYS_DIRECTORY() or home() / "keys")
 
 
-def is_placeholder(secret: str) -> bool:
-    """Whether a secret is an example that was never replaced."""
-    return secret.strip().lower().startswith(PLACEHOLDERS)
+def passphrase() -> bytes | None:
+    """What encrypts private keys on disk: `SECRET_KEY`, also under the older names JWT_SECRET_KEY and JWT_SECRET.
+
+    An example that was never replaced protects nothing: it is ignored in development, and refused elsewhere.
+    """
+    text = SECRET_KEY() or lookup("JWT_SECRET_KEY") or lookup("JWT_SECRET") or ""
+    if text.strip().lower().startswith(PLACEHOLDERS):
+        if ENV() not in ("development", "test"):
+            raise ConfigurationError("SECRET_KEY is still an example. Set it to a long random text, or leave it empty.")
+        return None
+    return text.encode() or None

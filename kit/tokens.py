@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from kit import clock
-from kit.config import ConfigurationError, keys_directory
+from kit.config import ConfigurationError, keys_directory, passphrase
 
 ALGORITHM = "EdDSA"
 AUDIENCE = "alicerce"
@@ -38,6 +38,21 @@ class VerificationKey:
 
     component: str
     key: Any
+
+
+def load_private_key(path: Path) -> Ed25519PrivateKey:
+    """A component's private key, decrypted when it is encrypted. Raises ConfigurationError."""
+    pem = path.read_bytes()
+    try:
+        key = load_pem_private_key(pem, passphrase() if b"ENCRYPTED" in pem else None)
+    except (ValueError, TypeError):
+        key = None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ConfigurationError(
+            f"{path} cannot be used: either SECRET_KEY is not what it was encrypted with, or it is damaged. "
+            "Set the right SECRET_KEY, or make a new key with `make rotate-keys`."
+        )
+    return key
 
 
 class Keyring:
@@ -90,9 +105,7 @@ class Keyring:
             raise ConfigurationError(f"{path} is missing. Make the keys with `make keys`.") from None
         known = self._signers.get(component)
         if known is None or known[0] != stamp:
-            key = load_pem_private_key(path.read_bytes(), None)
-            if not isinstance(key, Ed25519PrivateKey):
-                raise ConfigurationError(f"{path} is not an Ed25519 key. Make a new one with `make rotate-keys`.")
+            key = load_private_key(path)
             known = (stamp, self._kid(component, key), key)
             self._signers[component] = known
         return known[1], known[2]

@@ -55,6 +55,7 @@ def list_customers(
     active_only: bool = True,
     search: str | None = None,
     tags: list[str] | None = None,
+    documents: list[str] | None = None,
     created_from: datetime | None = None,
     created_to: datetime | None = None,
     updated_since: datetime | None = None,
@@ -64,12 +65,14 @@ def list_customers(
     sort: str | None = None,
     **equal: Any,
 ) -> Page:
-    """A page of customers. `equal` holds columns that must have exactly a value; `tags` any one of several."""
+    """A page of customers. `equal` holds columns that must have exactly a value; of `tags` and `documents` any one will do."""
     query = select(Customer).filter_by(**equal)
     if active_only:
         query = query.where(Customer.is_active)
     if tags:
         query = query.where(or_(*(Customer.tags.contains([tag]) for tag in tags)))
+    if documents:
+        query = query.where(Customer.document.in_(documents))
     if created_from:
         query = query.where(Customer.created_at >= created_from)
     if created_to:

@@ -69,11 +69,17 @@ class Customer(db.Model, TenantOwned, Record):
     deactivated_by: Mapped[UUID | None]
 
     def searchable(self) -> tuple[str | None, ...]:
-        """The texts whose words find this customer; a phone also without its country and area code."""
+        """The texts whose words find this customer.
+
+        A phone also without its country and area code, and by its last four digits; a CNPJ with letters also by the
+        groups in which it is written.
+        """
         phones = [phone for phone in (self.phone, *self.phones) if phone]
-        local = [phone.removeprefix("+55")[start:] for phone in phones for start in (0, 2)]
+        local = [phone.removeprefix("+55")[start:] for phone in phones for start in (0, 2, -4)]
+        groups = (self.document or "") if self.document_type == "cnpj" else ""
+        written = [groups[:2], groups[2:5], groups[5:8], groups[8:12], groups[12:]] if not groups.isdigit() else []
         names = (self.name, self.legal_name, self.email, *self.emails)
-        return (*names, self.document, self.external_id, *phones, *local, *self.tags)
+        return (*names, self.document, *written, self.external_id, *phones, *local, *self.tags)
 
 
 CustomerWord = word_table(db, Customer)

@@ -1,6 +1,7 @@
 """The JSON of customer: what may come in, what goes out."""
 
 import re
+from datetime import UTC
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -15,6 +16,7 @@ from services.customer import models
 
 REGION = "BR"
 MAX_ITEMS = 50
+MAX_DEPTH = 20
 
 _cpf, _cnpj = CPF(), CNPJ()
 
@@ -42,6 +44,26 @@ class Phone(Line):
         if not phonenumbers.is_possible_number(number):
             raise ValidationError("Not a telephone number; write +55 11 98765-4321.")
         return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+class KeptMoment(Moment):
+    """A moment inside a JSON column: kept, and answered, as the text that a moment elsewhere is written as."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return Moment._serialize(self, super()._deserialize(value, *args, **kwargs).astimezone(UTC), "", None)
+        except OverflowError as error:
+            raise self.make_error("invalid", input=value, obj_type=self.OBJ_TYPE) from error
+
+    def _serialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        return value
+
+
+class Whole(fields.Nested):
+    """A part that is replaced as a whole: what it requires is required in a partial update too."""
+
+    def _load(self, value: Any, partial: Any = None) -> Any:
+        return super()._load(value, partial=False)
 
 
 class Address(Schema):
@@ -73,23 +95,29 @@ class Consent(Schema):
     """Whether a channel may be used, and since when that was said."""
 
     granted = fields.Boolean(required=True, truthy={True}, falsy={False})
-    at = Moment()
-
-    @post_load
-    def write_moment(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Keep the moment as text, as JSON columns do."""
-        return data | ({"at": data["at"].isoformat()} if "at" in data else {})
+    at = KeptMoment()
 
 
 class Consents(Schema):
-    email = fields.Nested(Consent)
-    sms = fields.Nested(Consent)
-    whatsapp = fields.Nested(Consent)
+    email = Whole(Consent)
+    sms = Whole(Consent)
+    whatsapp = Whole(Consent)
 
 
 def short(maximum: int) -> Line:
     """A text that may be absent."""
     return Line(allow_none=True, validate=validate.Length(1, maximum))
+
+
+def storable(value: Any, depth: int = 0) -> None:
+    """Refuse what a JSON column cannot hold, or nobody could read. Raises ValidationError."""
+    if depth > MAX_DEPTH:
+        raise ValidationError(f"Nest at most {MAX_DEPTH} levels.")
+    if isinstance(value, str) and "\x00" in value:
+        raise ValidationError("The NUL character is not allowed.")
+    if isinstance(value, dict | list):
+        for item in [*value, *value.values()] if isinstance(value, dict) else value:
+            storable(item, depth + 1)
 
 
 class Customer(Schema):
@@ -110,7 +138,7 @@ class Customer(Schema):
     document = short(40)
     document_formatted = fields.Method("format_document", dump_only=True)
     birth_date = fields.Date(allow_none=True)
-    addresses = fields.List(fields.Nested(Address), validate=validate.Length(max=MAX_ITEMS))
+    addresses = fields.List(Whole(Address), validate=validate.Length(max=MAX_ITEMS))
     owner_id = fields.UUID(allow_none=True)
     lifecycle_stage = Line(validate=validate.OneOf(models.STAGES))
     source = short(100)
@@ -121,8 +149,10 @@ class Customer(Schema):
         validate=validate.Regexp(r"^[a-z]{2,3}(-[A-Z]{2})?\Z", error="Use a language tag: pt-BR."),
     )
     timezone = Line(allow_none=True, validate=validate.OneOf(available_timezones(), error="Not an IANA time zone."))
-    consents = fields.Nested(Consents)
-    custom = fields.Dict(keys=Line(validate=validate.Length(1, 60)), validate=validate.Length(max=MAX_ITEMS))
+    consents = Whole(Consents)
+    custom = fields.Dict(
+        keys=Line(validate=validate.Length(1, 60)), validate=[validate.Length(max=MAX_ITEMS), storable]
+    )
     notes = Prose(allow_none=True, validate=validate.Length(max=10_000))
     is_active = fields.Boolean(dump_only=True)
     deactivated_at = Moment(dump_only=True)
@@ -131,14 +161,14 @@ class Customer(Schema):
     version = fields.Integer(dump_only=True)
 
     @validates_schema
-    def check_document(self, data: dict[str, Any], **_: Any) -> None:
+    def check_document(self, data: dict[str, Any], *, partial: Any, **_: Any) -> None:
         """Check digits of CPF and CNPJ, the alphanumeric one included (Receita Federal, IN RFB 2.229/2024)."""
         kind, document = data.get("document_type"), data.get("document")
         if document and not kind:
             raise ValidationError({"document_type": ["Say what kind of document this is: cpf, cnpj or other."]})
         if kind and "document" in data and not document:
             raise ValidationError({"document": ["A document is missing for this type."]})
-        if kind and "document" not in data:
+        if "document" not in data and (kind or (partial and "document_type" in data)):
             raise ValidationError({"document": ["Send the document together with its type."]})
         checks = {"cpf": _cpf.validate, "cnpj": _cnpj.validate}
         if document and kind in checks and not checks[kind](normalise_document(document)):
@@ -188,9 +218,10 @@ class Filters(PageQuery):
 
     @post_load
     def normalise(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """A formatted document finds the plain one."""
+        """A formatted document finds the plain one, and one of another type as it was written."""
         if "document" in data:
-            data["document"] = normalise_document(data["document"])
+            document = data.pop("document")
+            data["documents"] = [document, normalise_document(document)]
         return data
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from contracts import auth, roles
-from kit import clock
+from kit import clock, preconditions
 from kit.errors import Conflict, Forbidden, NotFound
 from kit.identity import current
 from kit.pages import Page, paginate
@@ -165,7 +165,7 @@ def list_members(tenant_id: UUID, **page: Any) -> Page:
 def add_member(tenant_id: UUID, *, identifier: str, role: str) -> Membership:
     """Let a registered person in. Raises NoSuchTenant, AlreadyMember, OwnersOnly, and auth's `no_such_user`."""
     person = auth.find_person(identifier)
-    _lock(tenant_id)
+    _lock_members(tenant_id)
     _check_grant(role)
     if db.session.scalar(_member(tenant_id, person.id)):
         raise AlreadyMember
@@ -202,10 +202,19 @@ def leave(tenant_id: UUID) -> None:
 
 
 def _lock(tenant_id: UUID) -> Tenant:
-    # The row of one's own tenant, even for a platform administrator: changing one is its members' affair. All
-    # changes of members wait here for each other, which is what makes counting owners safe.
-    tenant = db.lock(Tenant, tenant_id, NoSuchTenant)
-    if tenant.tenant_id != current.tenant_id:
+    return _own(db.lock(Tenant, tenant_id, NoSuchTenant))
+
+
+def _lock_members(tenant_id: UUID) -> None:
+    # All changes of members wait here for each other, which is what makes counting owners safe. Not `db.lock`: what
+    # the client says it last saw is a member, not the tenant.
+    query = select(Tenant).where(Tenant.tenant_id == tenant_id).with_for_update()
+    _own(db.session.scalar(query.execution_options(populate_existing=True)))
+
+
+def _own(tenant: Tenant | None) -> Tenant:
+    # One's own tenant, even for a platform administrator: changing one is its members' affair.
+    if tenant is None or tenant.tenant_id != current.tenant_id:
         raise NoSuchTenant
     if not tenant.is_active:
         raise TenantInactive
@@ -217,10 +226,11 @@ def _member(tenant_id: UUID, user_id: UUID) -> Any:
 
 
 def _member_to_change(tenant_id: UUID, user_id: UUID) -> Membership:
-    _lock(tenant_id)
+    _lock_members(tenant_id)
     membership = db.session.scalar(_member(tenant_id, user_id))
     if membership is None:
         raise NoSuchMember
+    preconditions.check(membership)
     if membership.role == roles.OWNER and user_id != current.user_id:
         _check_grant(roles.OWNER)
     return membership  # type: ignore[no-any-return]

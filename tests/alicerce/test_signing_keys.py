@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from alicerce import home, keys
+from kit import config, tokens
 from kit.config import ConfigurationError
 
 COMPONENTS = ("gateway", "access", "customer")
@@ -125,3 +126,23 @@ def test_a_file_that_is_no_key_is_one_sentence(directory: Path) -> None:
     (directory / "private" / "gateway.pem").write_text("nonsense")
     with pytest.raises(ConfigurationError, match=r"gateway\.pem is not an Ed25519 key"):
         keys.ensure(COMPONENTS)
+
+
+def test_with_a_secret_key_the_private_keys_are_encrypted(generated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_KEY", "a long random text")
+    keys.ensure(["gateway"])
+    path = generated / "keys" / "private" / "gateway.pem"
+    assert "ENCRYPTED" in path.read_text()
+    assert tokens.load_private_key(path)
+    monkeypatch.setenv("SECRET_KEY", "another text")
+    with pytest.raises(ConfigurationError, match="SECRET_KEY"):
+        tokens.load_private_key(path)
+
+
+def test_a_placeholder_secret_is_refused_outside_of_development(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JWT_SECRET_KEY", "change-me-please")
+    monkeypatch.setenv("ENV", "development")
+    assert config.passphrase() is None
+    monkeypatch.setenv("ENV", "production")
+    with pytest.raises(ConfigurationError, match="example"):
+        config.passphrase()

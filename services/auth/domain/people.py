@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 
 from contracts import tenant
@@ -92,7 +93,7 @@ def login(*, identifier: str, password: str, tenant_id: UUID | None) -> Grant:
         if not passwords.matches(user.password_hash if user and known else None, password) or user is None:
             raise InvalidCredentials
         if passwords.is_outdated(user.password_hash):
-            user.password_hash = passwords.hash_password(password)
+            _rehash(user, password)
     memberships = _memberships(user)
     membership = sessions.choose(memberships, tenant_id or user.tenant_id)
     if tenant_id and membership is None:
@@ -110,18 +111,23 @@ def find(identifier: str) -> User | None:
 
 
 def find_person(identifier: str) -> User:
-    """An active person by e-mail address, user name or id, for siblings. Raises NoSuchUser."""
-    user = find(identifier)
-    if user is None:
-        try:
-            user_id = UUID(identifier)
-        except ValueError:
-            raise NoSuchUser from None
-        db.act_for(user_id)
-        user = db.session.get(User, user_id)
+    """An active person by id, e-mail address or user name, for siblings. Raises NoSuchUser.
+
+    An id comes first: somebody may have chosen another person's id as a user name.
+    """
+    user = _by_id(identifier) or find(identifier)
     if user is None or not user.is_active:
         raise NoSuchUser
     return user
+
+
+def _by_id(text: str) -> User | None:
+    try:
+        user_id = UUID(text)
+    except ValueError:
+        return None
+    db.act_for(user_id)
+    return db.session.get(User, user_id)
 
 
 def me() -> dict[str, Any]:
@@ -137,7 +143,7 @@ def me() -> dict[str, Any]:
 def change_password(*, current_password: str, new_password: str) -> None:
     """Replace one's password and end all other sessions. Raises InvalidCredentials, WeakPassword, SamePassword."""
     with passwords.slot():
-        user = db.session.get(User, current.user_id) if current.user_id else None
+        user = db.session.get(User, current.user_id, with_for_update=True) if current.user_id else None
         if user is None or not passwords.matches(user.password_hash, current_password):
             raise InvalidCredentials("The present password is wrong.")
         if new_password == current_password:
@@ -166,10 +172,13 @@ def validate_token(token: str) -> dict[str, Any]:
         sessions.live_session(user_id, UUID(claims["sid"]))
         if not db.session.get_one(User, user_id).is_active:
             raise SessionEnded
+        sessions.check_membership(user_id, claims)
     except (tokens.InvalidToken, ValueError) as error:
         return {"valid": False, "reason": str(error)}
     except SessionEnded:
         return {"valid": False, "reason": "session ended"}
+    except NotAMember:
+        return {"valid": False, "reason": "membership ended"}
     shown = ("sub", "sid", "tenant_id", "roles", "exp")
     return {"valid": True, "user_id": user_id} | {name: claims[name] for name in shown}
 
@@ -200,4 +209,10 @@ def _provision(user: User) -> None:
     tenant.provision(
         user.tenant_id, user_id=user.user_id, tenant_name=user.tenant_name, name=user.name, email=user.email
     )
-    user.is_provisioned = True
+    # A statement, like the one below, so that of two logins at once neither fails on the other's row version.
+    db.session.execute(update(User).where(User.user_id == user.user_id).values(is_provisioned=True))
+
+
+def _rehash(user: User, password: str) -> None:
+    unchanged = (User.user_id == user.user_id, User.password_hash == user.password_hash)
+    db.session.execute(update(User).where(*unchanged).values(password_hash=passwords.hash_password(password)))

@@ -12,6 +12,7 @@ import hmac
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, update
@@ -94,7 +95,7 @@ def refresh(refresh_token: str) -> Grant:
         raise RefreshTokenReused
     successor = hmac.digest(_key(), secret, "sha256")
     _keep(session, successor)
-    session.tenant_id = membership.tenant_id if membership else None
+    _work_in(session, membership)
     return grant(user, session, membership, _compose(user_id, successor))
 
 
@@ -121,9 +122,9 @@ def live_session(user_id: UUID, session_id: UUID | None) -> Session:
 
 def end_session(user_id: UUID, session_id: UUID) -> None:
     """End a session: its refresh tokens at once, its access tokens as soon as the gateway has heard of it."""
-    session = db.session.get(Session, (user_id, session_id))
-    if session is not None and session.revoked_at is None:
-        session.revoked_at = clock.now()
+    live = (Session.user_id == user_id, Session.id == session_id, Session.revoked_at.is_(None))
+    ended = update(Session).where(*live).values(revoked_at=clock.now()).returning(Session.id)
+    if db.session.execute(ended).first():
         revoke(db, Revocation, "session", session_id)
 
 
@@ -145,8 +146,25 @@ def switch_tenant(tenant_id: UUID) -> Grant:
     membership = choose(tenant.memberships_of(user_id), tenant_id)
     if membership is None:
         raise NotAMember
-    session.tenant_id = membership.tenant_id
+    _work_in(session, membership)
     return grant(user, session, membership, None)
+
+
+def _work_in(session: Session, membership: tenant.Membership | None) -> None:
+    # A statement rather than an assignment: parallel refreshes may all find that the tenant has changed, and none
+    # of them may fail on the row version of another.
+    tenant_id = membership.tenant_id if membership else None
+    if session.tenant_id != tenant_id:
+        same = (Session.user_id == session.user_id, Session.id == session.id)
+        db.session.execute(update(Session).where(*same).values(tenant_id=tenant_id))
+
+
+def check_membership(user_id: UUID, claims: dict[str, Any]) -> None:
+    """Whether the role that an access token names still holds in its tenant. Raises NotAMember."""
+    if claims["tenant_id"]:
+        membership = choose(tenant.memberships_of(user_id), UUID(claims["tenant_id"]))
+        if membership is None or membership.role not in claims["roles"]:
+            raise NotAMember
 
 
 def choose(memberships: list[tenant.Membership], tenant_id: UUID | None) -> tenant.Membership | None:
