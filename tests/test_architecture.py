@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-import alicerce.supervise  # declares settings
+import alicerce.supervise  # noqa: F401 - declares settings
 import kit.gunicorn  # noqa: F401 - declares settings
 from alicerce.services import ports, services
 from gateway import routes

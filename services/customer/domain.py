@@ -65,7 +65,7 @@ def list_customers(
     sort: str | None = None,
     **equal: Any,
 ) -> Page:
-    """A page of customers. `equal` holds columns that must have exactly a value; of `tags` and `documents` any one will do."""
+    """A page of customers. `equal` holds columns that must have exactly a value; of `tags` and `documents` any one."""
     query = select(Customer).filter_by(**equal)
     if active_only:
         query = query.where(Customer.is_active)

@@ -124,7 +124,7 @@ def test_an_unknown_component_is_one_sentence(directory: Path) -> None:
 
 def test_a_file_that_is_no_key_is_one_sentence(directory: Path) -> None:
     (directory / "private" / "gateway.pem").write_text("nonsense")
-    with pytest.raises(ConfigurationError, match=r"gateway\.pem is not an Ed25519 key"):
+    with pytest.raises(ConfigurationError, match=r"gateway\.pem cannot be used"):
         keys.ensure(COMPONENTS)
 
 

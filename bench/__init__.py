@@ -1,0 +1,1 @@
+"""Measures: `make bench` prints them. Nothing is asserted about time."""

@@ -1,0 +1,1 @@
+"""What is run by hand, against a running platform."""
