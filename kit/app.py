@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
-from kit import config, deadline, errors, identity, logs, trace
+from kit import config, deadline, errors, idempotency, identity, logs, trace
 from kit.blueprint import Blueprint, dumps
 from kit.db import Database, engine_options, url_of
 from kit.errors import Conflict, DeadlineExceeded, Problem, Unavailable
@@ -39,7 +39,7 @@ class Service(Flask):
     def dispatch_request(self) -> Any:
         try:
             self._open()
-            response = super().dispatch_request()
+            response = idempotency.once(self.db, super().dispatch_request)
             self.db.session.commit()
         except Problem as problem:
             if problem.durable:

@@ -89,6 +89,7 @@ class Database(SQLAlchemy):
     """One service's tables and sessions. Two services may both have an `Entry`, in one process."""
 
     Model: Any  # the declarative base of this database alone
+    replays: Any = None  # the table of `kit.idempotency`, where a service has one
 
     def __init__(self) -> None:
         names = registry(metadata=MetaData(naming_convention=NAMES), type_annotation_map=TYPES)

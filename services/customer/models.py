@@ -8,6 +8,7 @@ from sqlalchemy import CheckConstraint, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from kit.db import Database, Record, TenantOwned
+from kit.idempotency import replay_table
 from kit.search import word_table
 
 db = Database()
@@ -83,3 +84,4 @@ class Customer(db.Model, TenantOwned, Record):
 
 
 CustomerWord = word_table(db, Customer)
+Replay = replay_table(db)

@@ -7,6 +7,7 @@ from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column, synonym
 
 from kit.db import Database, Stamped, TenantOwned
+from kit.idempotency import replay_table
 from kit.revocation import revocation_table
 
 db = Database()
@@ -39,3 +40,4 @@ class Membership(db.Model, TenantOwned, Stamped):
 
 
 Revocation = revocation_table(db)
+Replay = replay_table(db)

@@ -1,10 +1,13 @@
 """Passwords: what is accepted, and how they are kept (Argon2id, RFC 9106)."""
 
 import os
+import runpy
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
@@ -60,9 +63,10 @@ def hasher() -> PasswordHasher:
 @lru_cache(maxsize=1)
 def common_passwords() -> frozenset[str]:
     """The passwords that are tried first (offline list of the zxcvbn package)."""
-    from zxcvbn.frequency_lists import FREQUENCY_LISTS
-
-    return frozenset(FREQUENCY_LISTS["passwords"][:COMMON_PASSWORDS])
+    # Its module of lists is run by itself: importing the package would build matchers for megabytes of other words.
+    folder = Path(str(find_spec("zxcvbn").origin)).parent  # type: ignore[union-attr]  # it is in our lock
+    lists = runpy.run_path(str(folder / "frequency_lists.py"))["FREQUENCY_LISTS"]
+    return frozenset(lists["passwords"][:COMMON_PASSWORDS])
 
 
 def check(password: str, field: str, personal: tuple[str | None, ...]) -> None:

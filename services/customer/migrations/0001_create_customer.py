@@ -90,11 +90,27 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "word", "record_id", name=op.f("pk_customer_word")),
     )
     op.create_index("ix_customer_word_record", "customer_word", ["tenant_id", "record_id"], unique=False)
+    op.create_table(
+        "replay",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("operation", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("etag", sa.Text(), nullable=True),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", postgresql.TIMESTAMP(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "operation", "key", name=op.f("pk_replay")),
+    )
+    op.create_index("ix_replay_created_at", "replay", ["tenant_id", "created_at"], unique=False)
     fence("customer", "tenant")
     fence("customer_word", "tenant")
+    fence("replay", "tenant")
 
 
 def downgrade() -> None:
+    op.drop_index("ix_replay_created_at", table_name="replay")
+    op.drop_table("replay")
     op.drop_index("ix_customer_word_record", table_name="customer_word")
     op.drop_table("customer_word")
     op.drop_index("uq_customer_external_id", table_name="customer", postgresql_where=sa.text("is_active"))

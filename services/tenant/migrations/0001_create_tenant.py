@@ -47,11 +47,27 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "user_id", name=op.f("pk_membership")),
     )
     op.create_index("ix_membership_user", "membership", ["user_id", "created_at"], unique=False)
+    op.create_table(
+        "replay",
+        sa.Column("tenant_id", sa.Uuid(), nullable=False),
+        sa.Column("operation", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("etag", sa.Text(), nullable=True),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", postgresql.TIMESTAMP(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "operation", "key", name=op.f("pk_replay")),
+    )
+    op.create_index("ix_replay_created_at", "replay", ["tenant_id", "created_at"], unique=False)
     fence("tenant", "tenant", "everywhere")
     fence("membership", "tenant", "user", "everywhere")
+    fence("replay", "tenant")
 
 
 def downgrade() -> None:
+    op.drop_index("ix_replay_created_at", table_name="replay")
+    op.drop_table("replay")
     op.drop_index("ix_membership_user", table_name="membership")
     op.drop_table("membership")
     op.drop_table("tenant")

@@ -1,0 +1,105 @@
+"""Repeating a POST without doing it twice: the `Idempotency-Key` header (IETF httpapi draft), kept for a day.
+
+A service takes part with one line in its models: `Replay = replay_table(db)`. The key and the answer are inserted in the
+transaction of the effect, so that either both stand or neither. Refusals are not kept: they had no effect.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from flask import Response, request
+from sqlalchemy import Index, LargeBinary, delete, func, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from kit import clock
+from kit.db import TenantOwned
+from kit.errors import BadRequest, Conflict, ValidationError
+from kit.identity import current
+
+HEADER = "Idempotency-Key"
+REPLAYED = "Idempotency-Replayed"
+KEPT = timedelta(days=1)
+KEY = re.compile(r"[!-~]{1,255}\Z")
+
+
+class MalformedIdempotencyKey(BadRequest):
+    """An Idempotency-Key has 1 to 255 visible ASCII characters; a random UUID is a good one."""
+
+
+class IdempotencyKeyReused(ValidationError):
+    """This Idempotency-Key was used for another request. Choose a new key for a new request."""
+
+
+class IdempotencyKeyBusy(Conflict):
+    """The first request with this Idempotency-Key is still at work. Repeat it in a moment."""
+
+
+def replay_table(db: Any) -> Any:
+    """A service's table of answers that can be repeated."""
+
+    class Replay(db.Model, TenantOwned):
+        __table_args__ = (Index("ix_replay_created_at", "tenant_id", "created_at"),)
+        operation: Mapped[str] = mapped_column(primary_key=True)
+        key: Mapped[str] = mapped_column(primary_key=True)
+        fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
+        status: Mapped[int]
+        etag: Mapped[str | None]
+        body: Mapped[bytes] = mapped_column(LargeBinary)
+        created_at: Mapped[datetime] = mapped_column(default=clock.now)
+
+    db.replays = Replay
+    return Replay
+
+
+def once(db: Any, view: Callable[[], Any]) -> Any:
+    """The view's answer; or, for a POST whose key is known, the answer that it gave the first time.
+
+    Raises MalformedIdempotencyKey, IdempotencyKeyReused, IdempotencyKeyBusy.
+    """
+    key = request.headers.get(HEADER)
+    if key is None or db.replays is None or request.method != "POST" or current.tenant_id is None:
+        return view()
+    if not KEY.match(key):
+        raise MalformedIdempotencyKey
+    name = f"{current.tenant_id} {request.path.rstrip('/')} {key}"
+    locked = select(func.pg_try_advisory_xact_lock(func.hashtextextended(name, 0)))
+    if not db.session.scalar(locked):
+        raise IdempotencyKeyBusy(retry_after_s=1)
+    known = db.session.get(db.replays, (current.tenant_id, request.path.rstrip("/"), key))
+    if known is not None and known.created_at > clock.now() - KEPT:
+        return _again(known)
+    response = view()
+    _keep(db, key, response)
+    return response
+
+
+def _fingerprint() -> bytes:
+    parts = (str(current.user_id).encode(), request.query_string, request.get_data())
+    return hashlib.sha256(b"\0".join(parts)).digest()
+
+
+def _again(known: Any) -> Response:
+    if known.fingerprint != _fingerprint():
+        raise IdempotencyKeyReused
+    response = Response(known.body, known.status, content_type="application/json", headers={REPLAYED: "true"})
+    if known.etag:
+        response.headers["ETag"] = known.etag
+    return response
+
+
+def _keep(db: Any, key: str, response: Response) -> None:
+    db.session.execute(delete(db.replays).where(db.replays.created_at <= clock.now() - KEPT))
+    db.session.add(
+        db.replays(
+            operation=request.path.rstrip("/"),
+            key=key,
+            fingerprint=_fingerprint(),
+            status=response.status_code,
+            etag=response.headers.get("ETag"),
+            body=response.get_data(),
+        )
+    )
+    db.session.flush()
