@@ -95,9 +95,6 @@ class Database(SQLAlchemy):
         names = registry(metadata=MetaData(naming_convention=NAMES), type_annotation_map=TYPES)
         super().__init__(model_class=type("Model", (DeclarativeBase,), {"registry": names}))
         self._fences: list[Any] | None = None
-
-    def guard(self) -> None:
-        """Put the fences and the transaction's settings in place. Called once per service, by the factory."""
         event.listen(self.session, "after_begin", self._begin)
         event.listen(self.session, "do_orm_execute", self._fence)
 

@@ -1,7 +1,7 @@
 """Repeating a POST without doing it twice: the `Idempotency-Key` header (IETF httpapi draft), kept for a day.
 
-A service takes part with one line in its models: `Replay = replay_table(db)`. The key and the answer are inserted in the
-transaction of the effect, so that either both stand or neither. Refusals are not kept: they had no effect.
+A service takes part with one line in its models: `Replay = replay_table(db)`. The key and the answer are inserted in
+the transaction of the effect, so that either both stand or neither. Refusals are not kept: they had no effect.
 """
 
 import hashlib
