@@ -38,7 +38,11 @@ def test_a_route_that_does_not_say_who_may_call_it_stops_the_start(platform: Any
     from kit.blueprint import Blueprint as KitBlueprint
 
     routes = KitBlueprint("things", __name__)
-    routes.get("/things")(dict)
+
+    @routes.get("/things")
+    def things() -> dict[str, str]:
+        return {"things": "none"}
+
     with pytest.raises(ConfigurationError, match="/things"):
         create_service("customer", port=1, db=Database(), blueprints=[routes])
 
