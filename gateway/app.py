@@ -13,6 +13,7 @@ from gateway.revocations import Revocations
 from gateway.upstream import Request, Upstream
 from kit import config, logs
 from kit.app import VERSION, handle_errors, json_answer, prepare_requests
+from kit.client import address
 from kit.errors import Problem, Unavailable
 from kit.identity import GATEWAY
 
@@ -62,22 +63,24 @@ def create_app() -> Gateway:
     logs.configure()
     app = Gateway(GATEWAY, static_folder=None)
     app.proxy = Proxy(Authenticator(app, Revocations(app)))
+    for service in app.proxy.upstreams:
+        address(service)  # a missing address stops the start, not the first request
     health = Health(app.proxy.upstreams)
     prepare_requests(app)
     handle_errors(app)
 
-    @app.get("/live")
+    @app.get("/live", endpoint="/live")
     def live() -> Response:
         return json_answer({"status": "alive", "service": GATEWAY})
 
-    @app.get("/ready")
+    @app.get("/ready", endpoint="/ready")
     def ready() -> Response:
         waiting = [name for name, state in health.services().items() if state != "healthy"]
         if waiting:
             raise Unavailable(f"Not reachable yet: {', '.join(waiting)}.", code="not_ready", retry_after_s=1)
         return json_answer({"status": "ready", "service": GATEWAY})
 
-    @app.get("/health")
+    @app.get("/health", endpoint="/health")
     def show_health() -> Response:
         services = health.services()
         status = "healthy" if set(services.values()) == {"healthy"} else "degraded"

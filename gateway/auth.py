@@ -13,7 +13,7 @@ from contracts import roles
 from gateway.revocations import Revocations
 from kit import clock, identity, tokens
 from kit.errors import Unauthenticated
-from kit.identity import GATEWAY, Identity
+from kit.identity import GATEWAY, MISSHAPEN, Identity
 
 REMEMBERED = 4096
 MINTED_REUSE_S = 20
@@ -85,7 +85,7 @@ class Authenticator:
             with self.app.app_context():
                 claims = decode_token(token, allow_expired=True)
             principal = _principal(claims)
-        except (PyJWTError, JWTExtendedException, tokens.InvalidToken, KeyError, TypeError, ValueError) as error:
+        except (PyJWTError, JWTExtendedException, tokens.InvalidToken, *MISSHAPEN) as error:
             raise InvalidToken from error
         if len(self._known) >= REMEMBERED:
             self._known.clear()
@@ -102,6 +102,8 @@ def _key(header: dict[str, Any], _claims: dict[str, Any]) -> Any:
 
 
 def _principal(claims: dict[str, Any]) -> Principal:
+    if claims["type"] != "access":
+        raise tokens.InvalidToken("not an access token")
     tenant_id = claims["tenant_id"]
     who = Identity(
         caller=GATEWAY,

@@ -8,60 +8,32 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from itertools import chain
 from typing import Any
 
 from gateway import routes
 from gateway.auth import Authenticator, Principal
+from gateway.incoming import check_headers, client_address, passed_on, read_body
 from gateway.log import log_request
 from gateway.upstream import Answer, Headers, Request, Upstream
 from kit import deadline, errors, identity, trace
-from kit.app import MAX_BODY_BYTES
-from kit.errors import BadRequest, Problem, TooLarge
+from kit.errors import BadRequest, Problem
 
-# What of a client's request reaches a service. Everything else stays outside: identity headers, forwarding headers,
-# cookies, hop-by-hop headers and whatever the next proxy bug will be about.
-FORWARDED = (
-    "ACCEPT",
-    "ACCEPT_LANGUAGE",
-    "IDEMPOTENCY_KEY",
-    "IF_MATCH",
-    "IF_MODIFIED_SINCE",
-    "IF_NONE_MATCH",
-    "IF_UNMODIFIED_SINCE",
-    "PREFER",
-    "RANGE",
-    "USER_AGENT",
-)
-ONCE = ("HTTP_AUTHORIZATION", "HTTP_HOST", "CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_IDEMPOTENCY_KEY")
-PROTECTED = ("authorization", "cookie", "txn-token", "x-user-", "x-tenant-", "x-internal-", "x-forwarded-", "host")
 WITHHELD = frozenset(
     (
         *("connection", "keep-alive", "proxy-connection", "proxy-authenticate", "te", "trailer", "upgrade"),
         *("transfer-encoding", "server", "x-powered-by", "date", "x-request-id"),
     )
 )
-BODILESS = frozenset({"GET", "HEAD", "DELETE"})
 
 
 class MalformedTarget(BadRequest):
     """The address holds characters that no address of ours has. Put free text into the query or the body."""
 
 
-class MalformedHeaders(BadRequest):
-    """The headers contradict each other or try to remove one of ours."""
-
-
 class MethodNotAllowed(Problem):
     """This address does not take this method; see the Allow header."""
 
     status = 405
-
-
-class RequestTimeout(Problem):
-    """The body did not arrive in time."""
-
-    status = 408
 
 
 @dataclass(slots=True)
@@ -83,10 +55,10 @@ class Exchange:
 class Proxy:
     """Answers what stands in the table of routes; returns None for everything else."""
 
-    def __init__(self, authenticator: Authenticator) -> None:
+    def __init__(self, authenticator: Authenticator, table: tuple[routes.Door, ...] = routes.TABLE) -> None:
         self.authenticator = authenticator
-        self.root = routes.build()
-        self.upstreams = {door.service: Upstream(door.service) for door in routes.TABLE}
+        self.root = routes.build(table)
+        self.upstreams = {door.service: Upstream(door.service) for door in table}
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes] | None:
         target = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
@@ -96,7 +68,7 @@ class Proxy:
             path=path,
             started=time.perf_counter(),
             request_id=trace.request_id(environ.get("HTTP_X_REQUEST_ID")),
-            client=environ.get("REMOTE_ADDR", ""),
+            client=client_address(environ),
         )
         try:
             if not routes.is_clean(path, query):
@@ -104,12 +76,13 @@ class Proxy:
             node = routes.find(self.root, path)
             if node is None:
                 return None
-            _check_headers(environ)
+            check_headers(environ)
             answer = self._forward(exchange, node, environ, target)
-            head, rest = _first(answer.body)
+            # Wait for the first piece while the answer can still become an error.
+            first = next(answer.body, b"")
         except Problem as problem:
             return _refuse(exchange, problem, start_response)
-        return _answer(exchange, answer, chain(head, rest), start_response)
+        return _answer(exchange, answer, first, start_response)
 
     def _forward(self, exchange: Exchange, node: routes.Node, environ: dict[str, Any], target: str) -> Answer:
         operation = node.operations.get(exchange.method)
@@ -123,7 +96,7 @@ class Proxy:
             method=exchange.method,
             target=target[len(operation.prefix) :],
             headers=_headers(exchange, operation, environ),
-            body=_body(exchange.method, environ),
+            body=read_body(exchange.method, environ),
             deadline=time.monotonic() + deadline.BUDGET_MS / 1000,
         )
         sent = time.perf_counter()
@@ -133,21 +106,8 @@ class Proxy:
             exchange.upstream_ms = (time.perf_counter() - sent) * 1000
 
 
-def _check_headers(environ: dict[str, Any]) -> None:
-    # In an environ a repeated header has been joined by commas. None of these may hold one of its own.
-    if any("," in environ.get(name, "") for name in ONCE):
-        raise MalformedHeaders
-    named = environ.get("HTTP_CONNECTION", "").lower().replace(" ", "").split(",")
-    if any(name.startswith(PROTECTED) for name in named):
-        raise MalformedHeaders
-
-
 def _headers(exchange: Exchange, operation: routes.Operation, environ: dict[str, Any]) -> Headers:
-    headers = [
-        (name.replace("_", "-").title(), environ[f"HTTP_{name}"]) for name in FORWARDED if f"HTTP_{name}" in environ
-    ]
-    if environ.get("CONTENT_TYPE"):
-        headers.append(("Content-Type", environ["CONTENT_TYPE"]))
+    headers = passed_on(environ)
     if operation.door.credentials and "HTTP_AUTHORIZATION" in environ:
         headers.append(("Authorization", environ["HTTP_AUTHORIZATION"]))
     headers += [
@@ -165,35 +125,26 @@ def _headers(exchange: Exchange, operation: routes.Operation, environ: dict[str,
     return headers
 
 
-def _body(method: str, environ: dict[str, Any]) -> bytes:
-    chunked = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
-    declared = int(environ.get("CONTENT_LENGTH") or 0)
-    if not chunked and not declared:
-        return b""
-    if declared > MAX_BODY_BYTES:
-        raise TooLarge
-    try:
-        body = bytes(environ["wsgi.input"].read(MAX_BODY_BYTES + 1 if chunked else declared))
-    except OSError as error:
-        raise RequestTimeout from error
-    if len(body) > MAX_BODY_BYTES:
-        raise TooLarge
-    if body and method in BODILESS:
-        raise BadRequest(f"A {method} has no body here.", code="body_not_allowed")
-    if len(body) < declared:
-        raise BadRequest("The body is shorter than its Content-Length.", code="truncated_body")
-    return body
+class Outgoing:
+    """A body on its way out; whatever becomes of the client, the upstream is let go and the line is logged."""
+
+    def __init__(self, exchange: Exchange, first: bytes, rest: Iterator[bytes]) -> None:
+        self.exchange, self.first, self.rest = exchange, first, rest
+
+    def __iter__(self) -> Iterator[bytes]:
+        if self.first:
+            yield self.first
+        yield from self.rest
+
+    def close(self) -> None:
+        """Called by the server at the end, also when the client has gone (PEP 3333)."""
+        close = getattr(self.rest, "close", None)
+        if close:
+            close()
+        log_request(self.exchange)
 
 
-def _first(body: Iterator[bytes]) -> tuple[list[bytes], Iterator[bytes]]:
-    """Wait for the first piece while the answer can still become an error."""
-    first = next(body, None)
-    return ([] if first is None else [first]), body
-
-
-def _answer(
-    exchange: Exchange, answer: Answer, body: Iterator[bytes], start_response: Callable[..., Any]
-) -> Iterable[bytes]:
+def _answer(exchange: Exchange, answer: Answer, first: bytes, start_response: Callable[..., Any]) -> Iterable[bytes]:
     keeps_cookies = exchange.operation is not None and exchange.operation.door.credentials
     headers = [
         (name, _public(exchange, value) if name.lower() == "location" else value)
@@ -205,7 +156,7 @@ def _answer(
     headers.append((trace.REQUEST_ID, exchange.request_id))
     exchange.status = answer.status
     start_response(f"{answer.status} {_phrase(answer.status)}", headers)
-    return _logged(exchange, body)
+    return Outgoing(exchange, first, answer.body)
 
 
 def _refuse(exchange: Exchange, problem: Problem, start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -224,15 +175,7 @@ def _refuse(exchange: Exchange, problem: Problem, start_response: Callable[..., 
     exchange.status = problem.status
     exchange.extra["code"] = problem.code
     start_response(f"{problem.status} {_phrase(problem.status)}", headers)
-    return _logged(exchange, iter((b"" if exchange.method == "HEAD" else body,)))
-
-
-def _logged(exchange: Exchange, body: Iterator[bytes]) -> Iterator[bytes]:
-    """Pass the body on, and log when it has gone out; a body that breaks off closes the connection."""
-    try:
-        yield from body
-    finally:
-        log_request(exchange)
+    return Outgoing(exchange, b"" if exchange.method == "HEAD" else body, iter(()))
 
 
 def _public(exchange: Exchange, location: str) -> str:

@@ -104,7 +104,7 @@ class Node:
 
 def operations(table: tuple[Door, ...] = TABLE) -> list[Operation]:
     """Every public operation, under every prefix."""
-    found = []
+    found: list[Operation] = []
     for door in table:
         for line in door.operations.strip().splitlines():
             method, path, *marks = line.split()

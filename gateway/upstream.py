@@ -9,17 +9,14 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
+from http.client import HTTPException
+from queue import Empty, Full, LifoQueue
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-import urllib3
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    HTTPError,
-    NewConnectionError,
-    ProtocolError,
-    ReadTimeoutError,
-)
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
+from urllib3.response import HTTPResponse
 
 from kit import transport
 from kit.client import address
@@ -92,61 +89,92 @@ class InProcess:
 
 
 class Http:
-    """A service at an address, over connections that are kept."""
+    """A service at an address, over connections that are kept.
+
+    urllib3's connections are used without its pool: the pool would rewrite the target (`%zz` into `%25zz`), and what
+    is routed has to be what arrives.
+    """
 
     def __init__(self, service: str, url: str) -> None:
         parts = urlsplit(url)
         self.service = service
-        kind = urllib3.HTTPSConnectionPool if parts.scheme == "https" else urllib3.HTTPConnectionPool
-        self._pool = kind(parts.hostname or "", parts.port, maxsize=WEB_THREADS(), block=False)
+        self._kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+        self._host, self._port = parts.hostname or "", parts.port
+        self._idle: LifoQueue[HTTPConnection] = LifoQueue(maxsize=WEB_THREADS())
 
     def send(self, request: Request) -> Answer:
         # A kept connection may have been closed by the other side while it was idle. Only what is safe to repeat
-        # is sent again, and only once.
-        for is_last in (request.method not in REPEATABLE, True):
-            try:
-                return self._send(request)
-            except (NewConnectionError, ConnectTimeoutError) as error:
-                raise UpstreamUnavailable(upstream=self.service, retry_after_s=1) from error
-            except ReadTimeoutError as error:
-                raise UpstreamTimeout(upstream=self.service) from error
-            except ProtocolError as error:
-                if is_last:
-                    raise UpstreamBroken(upstream=self.service) from error
-            except HTTPError as error:
-                raise UpstreamBroken(upstream=self.service) from error
-        raise AssertionError("unreachable")
+        # is sent again, only once, and then over a new connection.
+        is_kept, connection = self._connection()
+        try:
+            return self._exchange(connection, request)
+        except UpstreamBroken:
+            if not is_kept or request.method not in REPEATABLE:
+                raise
+            return self._exchange(self._new(), request)
 
-    def _send(self, request: Request) -> Answer:
-        left = request.left()
-        response = self._pool.urlopen(
-            request.method,
-            request.target,
-            body=request.body or None,
-            headers=urllib3.HTTPHeaderDict(request.headers),
-            redirect=False,
-            retries=False,
-            timeout=urllib3.Timeout(connect=min(CONNECT_S, left), read=left),
-            preload_content=False,
-            decode_content=False,
-        )
-        return Answer(response.status, list(response.headers.items()), self._body(response, request))
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        with suppress(Empty):
+            while True:
+                self._idle.get_nowait().close()
 
-    def _body(self, response: urllib3.BaseHTTPResponse, request: Request) -> Iterator[bytes]:
-        # A read timeout starts anew with every byte; the deadline does not.
+    def _connection(self) -> tuple[bool, HTTPConnection]:
+        with suppress(Empty):
+            while True:
+                connection = self._idle.get_nowait()
+                if connection.is_connected:
+                    return True, connection
+                connection.close()
+        return False, self._new()
+
+    def _new(self) -> HTTPConnection:
+        return self._kind(self._host, self._port)
+
+    def _exchange(self, connection: HTTPConnection, request: Request) -> Answer:
+        try:
+            if not connection.is_connected:
+                connection.timeout = min(CONNECT_S, request.left())
+                connection.connect()
+            connection.sock.settimeout(request.left())
+            body, headers = request.body or None, dict(request.headers)
+            sent: dict[str, Any] = {"body": body, "headers": headers, "preload_content": False, "decode_content": False}
+            connection.request(request.method, request.target, **sent)
+            response = connection.getresponse()
+        except (NewConnectionError, ConnectTimeoutError) as error:
+            raise UpstreamUnavailable(upstream=self.service, retry_after_s=1) from error
+        except TimeoutError as error:
+            connection.close()
+            raise UpstreamTimeout(upstream=self.service) from error
+        except (HTTPException, HTTPError, OSError, ValueError) as error:
+            connection.close()
+            raise UpstreamBroken(upstream=self.service) from error
+        return Answer(response.status, list(response.headers.items()), self._body(connection, response, request))
+
+    def _body(self, connection: HTTPConnection, response: HTTPResponse, request: Request) -> Iterator[bytes]:
+        is_whole = False
         try:
             while chunk := response.read1(CHUNK):
                 yield chunk
                 if time.monotonic() > request.deadline:
                     raise UpstreamTimeout(upstream=self.service)
+                if connection.sock:  # a read's timeout would begin anew with every byte
+                    connection.sock.settimeout(request.left())
+            is_whole = True
+        except ReadTimeoutError as error:
+            raise UpstreamTimeout(upstream=self.service) from error
         except (HTTPError, OSError) as error:
             raise UpstreamBroken(upstream=self.service) from error
         finally:
-            if response.isclosed():
-                response.release_conn()
-            else:
-                with suppress(Exception):
-                    response.close()
+            self._keep(connection, is_whole)
+
+    def _keep(self, connection: HTTPConnection, is_whole: bool) -> None:
+        try:
+            if not is_whole or not connection.sock:
+                raise Full
+            self._idle.put_nowait(connection)
+        except Full:
+            connection.close()
 
 
 class Upstream:

@@ -56,7 +56,9 @@ class PatientSocket:
         return self.inner.recv(size, *flags)
 
     def _readable(self, seconds: float) -> bool:
-        return bool(select.select([self.inner], [], [], seconds)[0])
+        poll = select.poll()  # select.select cannot watch a descriptor above 1023
+        poll.register(self.inner, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
 
     def _wait(self) -> None:
         with self._lock:

@@ -18,6 +18,7 @@ from kit.errors import BadRequest, Forbidden, Unauthenticated
 HEADER = "Txn-Token"
 LIFETIME_S = 60
 GATEWAY = "gateway"
+MISSHAPEN = (AttributeError, KeyError, TypeError, ValueError)  # what claims of other types than ours run into
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -114,7 +115,7 @@ def identify(headers: Any, *, bearer: bool = False) -> Identity:
             workload=claims["wl"],
             token=token,
         )
-    except (tokens.InvalidToken, KeyError, ValueError) as error:
+    except (tokens.InvalidToken, *MISSHAPEN) as error:
         raise Unauthenticated("The internal token is not valid.", code="invalid_token") from error
     for name, value in (("X-User-Id", who.user_id), ("X-Tenant-Id", who.tenant_id)):
         if name in headers and headers[name] != _text(value):
@@ -129,7 +130,7 @@ def _bearer(authorization: str) -> Identity:
     try:
         claims = tokens.keyring().verify(token.strip(), tokens.ACCESS)
         return Identity(GATEWAY, UUID(claims["sub"]), _uuid(claims["tenant_id"]), _uuid(claims["sid"]))
-    except (tokens.InvalidToken, KeyError, ValueError) as error:
+    except (tokens.InvalidToken, *MISSHAPEN) as error:
         raise Unauthenticated("The access token is not valid.", code="invalid_token") from error
 
 

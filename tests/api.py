@@ -7,6 +7,7 @@ from typing import Any
 import requests
 from werkzeug.test import Client
 
+PEER = {"REMOTE_ADDR": "127.0.0.1"}
 PASSWORD = "correct horse battery"
 
 
@@ -49,7 +50,9 @@ class Api:
             )
             is_json = "json" in response.headers.get("Content-Type", "")
             return Answer(response.status_code, response.headers, response.json() if is_json else response.text)
-        answer = Client(self.target).open(path, method=method, json=json, data=data, headers=sent)
+        answer = Client(self.target).open(
+            path, method=method, json=json, data=data, headers=sent, buffered=True, environ_base=PEER
+        )
         return Answer(answer.status_code, answer.headers, answer.json if answer.is_json else answer.text)
 
     def get(self, path: str, **options: Any) -> Answer:

@@ -1,0 +1,121 @@
+"""What of a client's request is believed: which headers pass, how much body, and from which address it came."""
+
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Any
+
+from kit.app import MAX_BODY_BYTES
+from kit.config import setting, words
+from kit.errors import BadRequest, Problem, TooLarge
+
+Network = IPv4Network | IPv6Network
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    """Read a comma-separated list of networks, as in 10.0.0.0/8. Raises ValueError."""
+    return tuple(ip_network(word) for word in words(text))
+
+
+NO_NETWORKS: tuple[Network, ...] = ()
+TRUSTED_PROXIES = setting(
+    "TRUSTED_PROXIES",
+    NO_NETWORKS,
+    "Networks (CIDR) of proxies before the gateway, whose X-Forwarded-For is believed.",
+    networks,
+)
+
+# What of a client's request reaches a service. Everything else stays outside: identity headers, forwarding headers,
+# cookies, hop-by-hop headers and whatever the next proxy bug will be about.
+FORWARDED = (
+    "ACCEPT",
+    "ACCEPT_LANGUAGE",
+    "IDEMPOTENCY_KEY",
+    "IF_MATCH",
+    "IF_MODIFIED_SINCE",
+    "IF_NONE_MATCH",
+    "IF_UNMODIFIED_SINCE",
+    "PREFER",
+    "RANGE",
+    "TRACESTATE",
+    "USER_AGENT",
+)
+ONCE = ("HTTP_AUTHORIZATION", "HTTP_HOST", "CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_IDEMPOTENCY_KEY")
+PROTECTED = ("authorization", "cookie", "txn-token", "x-user-", "x-tenant-", "x-internal-", "x-forwarded-", "host")
+BODILESS = frozenset({"GET", "HEAD", "DELETE"})
+
+
+class MalformedHeaders(BadRequest):
+    """The headers contradict each other or try to remove one of ours."""
+
+
+class RequestTimeout(Problem):
+    """The body did not arrive in time."""
+
+    status = 408
+
+
+def client_address(environ: dict[str, Any]) -> str:
+    """Who is asking: the peer; or, behind trusted proxies, the last address of X-Forwarded-For that is not one."""
+    address = str(environ.get("REMOTE_ADDR", ""))
+    trusted = TRUSTED_PROXIES()
+    hops = environ.get("HTTP_X_FORWARDED_FOR", "").split(",") if trusted else []
+    while hops and _is_within(address, trusted):
+        hop = hops.pop().strip()
+        if not _is_address(hop):
+            break
+        address = hop
+    return address
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return bool(ip_address(text))
+    except ValueError:
+        return False
+
+
+def _is_within(address: str, networks: tuple[Network, ...]) -> bool:
+    return _is_address(address) and any(ip_address(address) in network for network in networks)
+
+
+def check_headers(environ: dict[str, Any]) -> None:
+    """Refuse headers that are repeated, or that ask the next hop to remove ours. Raises MalformedHeaders."""
+    # In an environ a repeated header has been joined by commas. None of these may hold one of its own.
+    if any("," in environ.get(name, "") for name in ONCE):
+        raise MalformedHeaders
+    named = environ.get("HTTP_CONNECTION", "").lower().replace(" ", "").split(",")
+    if any(name.startswith(PROTECTED) for name in named):
+        raise MalformedHeaders
+
+
+def passed_on(environ: dict[str, Any]) -> list[tuple[str, str]]:
+    """The client's headers that a service may see."""
+    headers = [
+        (name.replace("_", "-").title(), environ[f"HTTP_{name}"]) for name in FORWARDED if f"HTTP_{name}" in environ
+    ]
+    if environ.get("CONTENT_TYPE"):
+        headers.append(("Content-Type", environ["CONTENT_TYPE"]))
+    return headers
+
+
+def read_body(method: str, environ: dict[str, Any]) -> bytes:
+    """The whole body, within the limit. Raises TooLarge, MalformedHeaders, RequestTimeout, BadRequest."""
+    chunked = "HTTP_TRANSFER_ENCODING" in environ
+    length = environ.get("CONTENT_LENGTH") or "0"
+    if not (length.isascii() and length.isdigit()) or (chunked and length != "0"):
+        raise MalformedHeaders
+    declared = int(length[:12])
+    if not chunked and not declared:
+        return b""
+    if declared > MAX_BODY_BYTES:
+        raise TooLarge
+    try:
+        body = bytes(environ["wsgi.input"].read(MAX_BODY_BYTES + 1 if chunked else declared))
+    except OSError as error:
+        raise RequestTimeout from error
+    if len(body) > MAX_BODY_BYTES:
+        raise TooLarge
+    if body and method in BODILESS:
+        raise BadRequest(f"A {method} has no body here.", code="body_not_allowed")
+    if len(body) < declared:
+        raise BadRequest("The body is shorter than its Content-Length.", code="truncated_body")
+    return body
