@@ -1,0 +1,110 @@
+"""Clients that send slowly hold no threads: they get a deadline, and one address gets half of the threads at most."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+APP = """
+def application(environ, start_response):
+    body = environ["wsgi.input"].read()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+"""
+THREADS = 4
+NORMAL = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """A gunicorn of ours, with little patience, before an app that echoes bodies."""
+    folder: Path = tmp_path_factory.mktemp("slow")
+    (folder / "echo.py").write_text(APP)
+    listener = socket.create_server(("127.0.0.1", 0))
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(Path.cwd()), str(folder)]),
+        "SLOW_CLIENT_SECONDS": "0.5",
+        "WEB_THREADS": str(THREADS),
+        "ALICERCE_HOME": str(folder),
+    }
+    words = [sys.executable, "-m", "gunicorn", "-c", "python:kit.gunicorn", "echo"]
+    process = subprocess.Popen(
+        [*words, "--bind", f"fd://{listener.fileno()}"], env=environment, pass_fds=[listener.fileno()]
+    )
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+        listener.close()
+
+
+def connect(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=30)
+
+
+def everything(client: socket.socket) -> bytes:
+    """What comes until the other side closes."""
+    received = b""
+    try:
+        while more := client.recv(65536):
+            received += more
+    except ConnectionResetError:
+        pass
+    return received
+
+
+def ask(port: int) -> bytes:
+    with connect(port) as client:
+        client.sendall(NORMAL)
+        return everything(client)
+
+
+def test_a_normal_request_is_answered(port: int) -> None:
+    assert ask(port).endswith(b"\r\n\r\nok")
+
+
+@pytest.mark.parametrize(
+    "start",
+    [b"G", b"GET / HTTP/1.1\r\nHost: x\r\n", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc"],
+    ids=["one byte", "half a head", "half a body"],
+)
+def test_a_request_that_does_not_arrive_in_time_is_given_up(port: int, start: bytes) -> None:
+    with connect(port) as client:
+        client.sendall(start)
+        assert b"200 OK" not in everything(client)
+
+
+def test_a_drip_does_not_begin_the_deadline_anew(port: int) -> None:
+    with connect(port) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Drip: ")
+        client.settimeout(0.05)
+        received = None
+        for _ in range(600):
+            try:
+                client.sendall(b"x")
+                received = client.recv(65536)
+                break
+            except TimeoutError:
+                continue
+            except (BrokenPipeError, ConnectionResetError):
+                received = b""
+                break
+        assert received == b""
+
+
+def test_slow_clients_leave_threads_to_others(port: int) -> None:
+    slow = [connect(port) for _ in range(THREADS * 3)]
+    try:
+        for client in slow:
+            client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")
+        for _ in range(5):
+            assert ask(port).endswith(b"\r\n\r\nok")
+    finally:
+        for client in slow:
+            client.close()
