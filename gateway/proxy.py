@@ -6,14 +6,13 @@ that could be mistaken for ours; one Content-Length; and one log line.
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
 from gateway import routes
-from gateway.auth import Authenticator, Principal
+from gateway.auth import Authenticator
+from gateway.exchange import Exchange, log_request
 from gateway.incoming import check_headers, client_address, passed_on, read_body
-from gateway.log import log_request
 from gateway.upstream import Answer, Headers, Request, Upstream
 from kit import deadline, errors, identity, trace
 from kit.errors import BadRequest, Problem
@@ -34,22 +33,6 @@ class MethodNotAllowed(Problem):
     """This address does not take this method; see the Allow header."""
 
     status = 405
-
-
-@dataclass(slots=True)
-class Exchange:
-    """One request on its way through, as far as the log wants to know."""
-
-    method: str
-    path: str
-    started: float
-    request_id: str
-    client: str
-    operation: routes.Operation | None = None
-    principal: Principal | None = None
-    status: int = 0
-    upstream_ms: float | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
 
 
 class Proxy:

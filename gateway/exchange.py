@@ -1,16 +1,32 @@
-"""One line of log a request."""
+"""One request on its way through the gateway, and its line in the log."""
 
 import logging
 import time
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import Any
 
+from gateway.auth import Principal
+from gateway.routes import Operation
 from kit.logs import logger
 
-if TYPE_CHECKING:
-    from gateway.proxy import Exchange
+
+@dataclass(slots=True)
+class Exchange:
+    """One request on its way through, as far as the log wants to know."""
+
+    method: str
+    path: str
+    started: float
+    request_id: str
+    client: str
+    operation: Operation | None = None
+    principal: Principal | None = None
+    status: int = 0
+    upstream_ms: float | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
 
 
-def log_request(exchange: "Exchange") -> None:
+def log_request(exchange: Exchange) -> None:
     """Say what was asked, by whom, who answered, and how long it took. Paths have ids, never query strings."""
     log = logger("gateway")
     if not log.isEnabledFor(logging.INFO):
