@@ -82,6 +82,8 @@ def check_headers(environ: dict[str, Any]) -> None:
     # In an environ a repeated header has been joined by commas. None of these may hold one of its own.
     if any("," in environ.get(name, "") for name in ONCE):
         raise MalformedHeaders
+    if not environ.get("HTTP_HOST") and environ.get("SERVER_PROTOCOL") == "HTTP/1.1":
+        raise MalformedHeaders("Say which Host is meant (RFC 9112, 3.2).")
     named = environ.get("HTTP_CONNECTION", "").lower().replace(" ", "").split(",")
     if any(name.startswith(PROTECTED) for name in named):
         raise MalformedHeaders
@@ -99,7 +101,10 @@ def passed_on(environ: dict[str, Any]) -> list[tuple[str, str]]:
 
 def read_body(method: str, environ: dict[str, Any]) -> bytes:
     """The whole body, within the limit. Raises TooLarge, MalformedHeaders, RequestTimeout, BadRequest."""
-    chunked = "HTTP_TRANSFER_ENCODING" in environ
+    coding = environ.get("HTTP_TRANSFER_ENCODING")
+    chunked = coding is not None
+    if coding is not None and coding.strip().lower() != "chunked":
+        raise MalformedHeaders  # `gzip, chunked`: we would pass on what we cannot read
     length = environ.get("CONTENT_LENGTH") or "0"
     if not (length.isascii() and length.isdigit()) or (chunked and length != "0"):
         raise MalformedHeaders

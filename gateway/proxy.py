@@ -56,10 +56,10 @@ class Proxy:
         try:
             if not routes.is_clean(path, query):
                 raise MalformedTarget
+            check_headers(environ)
             node = routes.find(self.root, path)
             if node is None:
                 return None
-            check_headers(environ)
             answer = self._forward(exchange, node, environ, target)
             # Wait for the first piece while the answer can still become an error.
             first = next(answer.body, b"")

@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from collections import Counter
+from http import HTTPStatus
 from typing import Any, ClassVar
 
 import gunicorn.util
@@ -100,6 +101,7 @@ class Log(Logger):
 
 def write_problem(sock: Any, status: int, reason: str, message: str) -> None:
     """Refuse what could not be parsed as HTTP, as a problem document, and close the connection."""
+    reason = HTTPStatus(status).phrase
     problem = errors.BadRequest(f"{reason}: the request is not valid HTTP/1.1.", code="malformed_request")
     if status == 414 or status == 431:
         problem = errors.BadRequest(f"{reason}.", code="request_head_too_large")
