@@ -10,6 +10,7 @@ from flask import Flask, Response, g, request
 from flask_smorest import Api
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import HTTPException
 
 from kit import config, deadline, errors, idempotency, identity, logs, trace
@@ -203,7 +204,7 @@ def from_database(error: SQLAlchemyError) -> Problem | None:
         return StillReferenced()
     if state == "57014":
         return DeadlineExceeded()
-    if state in ("40001", "40P01", "55P03"):
+    if state in ("40001", "40P01", "55P03") or isinstance(error, StaleDataError):
         return Unavailable("Others are changing the same record. Try again.", code="busy", retry_after_s=1)
     if isinstance(error, OperationalError) or "QueuePool" in str(error) or state.startswith(("08", "53", "57P")):
         return Unavailable(
