@@ -6,8 +6,11 @@ a PUT may echo read-only fields, and texts come in without NUL and surrounding b
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, ClassVar
+from zoneinfo import available_timezones
 
+from email_validator import EmailNotValidError, validate_email
 from flask import has_request_context
 from flask_marshmallow import Marshmallow
 from flask_marshmallow.sqla import SQLAlchemySchema
@@ -74,6 +77,42 @@ class Line(fields.String):
         text = super()._deserialize(value, *args, **kwargs).strip()
         if any(ord(character) < 32 or ord(character) == 127 for character in text):
             raise ValidationError("Control characters are not allowed.")
+        return text
+
+
+class Email(Line):
+    """An address by the grammar of RFC 5321 and 6531, without asking the network; in lower case."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        text = super()._deserialize(value, *args, **kwargs)
+        try:
+            return validate_email(text, check_deliverability=False).normalized.lower()
+        except EmailNotValidError as error:
+            raise ValidationError(f"Not an e-mail address: {error}") from error
+
+
+class LanguageTag(Line):
+    """A language, and a country where it matters: `pt`, `pt-BR` (the common part of BCP 47)."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        text = super()._deserialize(value, *args, **kwargs)
+        if not re.fullmatch(r"[a-z]{2,3}(-[A-Z]{2})?", text):
+            raise ValidationError("Use a language tag: pt-BR.")
+        return text
+
+
+@lru_cache(maxsize=1)
+def _time_zones() -> frozenset[str]:
+    return frozenset(available_timezones())  # which reads folders each time
+
+
+class TimeZone(Line):
+    """A time zone by its IANA name: `America/Sao_Paulo`."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        text = super()._deserialize(value, *args, **kwargs)
+        if text not in _time_zones():
+            raise ValidationError("Not an IANA time zone; write America/Sao_Paulo.")
         return text
 
 

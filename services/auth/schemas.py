@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from email_validator import EmailNotValidError, validate_email
 from marshmallow import ValidationError, fields, post_load, validate
 
-from kit.schema import Line, Moment, Query, Schema
+from kit.schema import Email, Line, Moment, Query, Schema
 from services.auth import models
 
 MAX_PASSWORD = 1024
@@ -39,8 +38,8 @@ class User(Schema):
 class Registration(Schema):
     """`email` or `ds_user_email`, and a password; a name under `name` or `ds_user`."""
 
-    email = Line(validate=validate.Length(1, 254))
-    ds_user_email = Line(validate=validate.Length(1, 254))
+    email = Email(validate=validate.Length(max=254))
+    ds_user_email = Email(validate=validate.Length(max=254))
     name = Line(validate=validate.Length(1, 200))
     ds_user = Line(validate=validate.Length(1, 200))
     username = Line(
@@ -51,14 +50,10 @@ class Registration(Schema):
 
     @post_load
     def unify(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """One name for each fact, and the address in its canonical form."""
+        """One name for each fact."""
         email = _first(data, "email", "ds_user_email")
         if email is None:
             raise ValidationError({"email": ["Missing data for required field."]})
-        try:
-            email = validate_email(email, check_deliverability=False).normalized.lower()
-        except EmailNotValidError as error:
-            raise ValidationError({"email": [f"Not an e-mail address: {error}"]}) from error
         username = data.pop("username", None)
         return {
             "email": email,

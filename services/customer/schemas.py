@@ -3,15 +3,13 @@
 import re
 from datetime import UTC
 from typing import Any
-from zoneinfo import available_timezones
 
 import phonenumbers
-from email_validator import EmailNotValidError, validate_email
 from marshmallow import ValidationError, fields, post_load, validate, validates_schema
 from validate_docbr import CNPJ, CPF
 from webargs.fields import DelimitedList
 
-from kit.schema import Line, Moment, PageQuery, Prose, Query, Schema
+from kit.schema import Email, LanguageTag, Line, Moment, PageQuery, Prose, Query, Schema, TimeZone
 from services.customer import models
 
 REGION = "BR"
@@ -19,17 +17,6 @@ MAX_ITEMS = 50
 MAX_DEPTH = 20
 
 _cpf, _cnpj = CPF(), CNPJ()
-
-
-class Email(Line):
-    """An address by the grammar of RFC 5321 and 6531, without asking the network; the domain in lower case."""
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        text = super()._deserialize(value, *args, **kwargs)
-        try:
-            return validate_email(text, check_deliverability=False).normalized.lower()
-        except EmailNotValidError as error:
-            raise ValidationError(f"Not an e-mail address: {error}") from error
 
 
 class Phone(Line):
@@ -144,11 +131,8 @@ class Customer(Schema):
     source = short(100)
     tags = fields.List(Line(validate=validate.Length(1, 50)), validate=validate.Length(max=MAX_ITEMS))
     external_id = short(100)
-    preferred_language = Line(
-        allow_none=True,
-        validate=validate.Regexp(r"^[a-z]{2,3}(-[A-Z]{2})?\Z", error="Use a language tag: pt-BR."),
-    )
-    timezone = Line(allow_none=True, validate=validate.OneOf(available_timezones(), error="Not an IANA time zone."))
+    preferred_language = LanguageTag(allow_none=True)
+    timezone = TimeZone(allow_none=True)
     consents = Whole(Consents)
     custom = fields.Dict(
         keys=Line(validate=validate.Length(1, 60)), validate=[validate.Length(max=MAX_ITEMS), storable]

@@ -1,11 +1,9 @@
 """The JSON of tenant."""
 
-from zoneinfo import available_timezones
-
 from marshmallow import fields, validate
 
 from contracts.roles import TENANT_ROLES
-from kit.schema import Line, Moment, PageQuery, Schema
+from kit.schema import Email, LanguageTag, Line, Moment, PageQuery, Schema, TimeZone
 from services.tenant import models
 
 
@@ -65,14 +63,11 @@ class Provision(Schema):
 class Settings(Schema):
     """How a tenant likes things. Null puts a setting back to its default."""
 
-    locale = Line(
-        allow_none=True,
-        validate=validate.Regexp(r"^[a-z]{2,3}(-[A-Z]{2})?\Z", error="Use a language tag: pt-BR."),
-    )
-    timezone = Line(allow_none=True, validate=validate.OneOf(available_timezones(), error="Not an IANA time zone."))
+    locale = LanguageTag(allow_none=True)
+    timezone = TimeZone(allow_none=True)
     currency = Line(allow_none=True, validate=validate.Regexp(r"^[A-Z]{3}\Z", error="Use an ISO 4217 code: BRL."))
     week_starts_on = Line(allow_none=True, validate=validate.OneOf(("monday", "saturday", "sunday")))
-    support_email = fields.Email(allow_none=True)
+    support_email = Email(allow_none=True)
 
 
 class Pages(PageQuery):

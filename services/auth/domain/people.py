@@ -157,10 +157,10 @@ def logout(scope: str) -> None:
     """End one's sessions: this one (`local`), all others (`others`), or all (`global`)."""
     if current.user_id is None or current.session_id is None:
         raise SessionEnded
-    if scope in ("local", "global"):
+    if scope == "local":
         sessions.end_session(current.user_id, current.session_id)
-    if scope in ("others", "global"):
-        sessions.end_other_sessions(current.user_id, kept=current.session_id)
+    else:
+        sessions.end_other_sessions(current.user_id, kept=current.session_id if scope == "others" else None)
 
 
 def validate_token(token: str) -> dict[str, Any]:

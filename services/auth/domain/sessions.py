@@ -129,9 +129,9 @@ def end_session(user_id: UUID, session_id: UUID) -> None:
 
 
 def end_other_sessions(user_id: UUID, kept: UUID | None) -> None:
-    """End every session of a person but one."""
+    """End every session of a person but one, always in the same order: two who do it at once must not deadlock."""
     live = select(Session.id).where(Session.user_id == user_id, Session.revoked_at.is_(None))
-    for session_id in db.session.scalars(live).all():
+    for session_id in db.session.scalars(live.order_by(Session.id)).all():
         if session_id != kept:
             end_session(user_id, session_id)
 
