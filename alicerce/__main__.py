@@ -56,22 +56,24 @@ def logs(arguments: argparse.Namespace) -> int:
 def prepare(arguments: argparse.Namespace) -> int:
     """Make the keys, databases and roles that are missing, and migrate."""
     from alicerce import databases
-    from alicerce.migrate import migrate as apply
 
     keys(arguments)
     if without_database(services()):
         # The file that this writes may have been read already: for this process the environment says it.
         os.environ.update(databases.prepare(databases.server_url(), services()))
-    apply(services())
-    return 0
+    return migrate(arguments)
 
 
 def migrate(arguments: argparse.Namespace) -> int:
     """Bring the tables of every service up to date."""
-    from alicerce.migrate import migrate as apply
+    from alicerce import databases
 
     _check_server()
-    apply(services())
+    late = databases.behind(services())
+    if late:
+        from alicerce.migrate import migrate as apply
+
+        apply(late)
     return 0
 
 

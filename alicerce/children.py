@@ -175,7 +175,7 @@ def _refusal(name: str, host: str, port: int, error: OSError) -> str:
         return f"Port {port} is taken by another program. Stop it, or choose another one: {move}"
     if error.errno == errno.EACCES:
         return f"Port {port} may only be opened by root. Choose one above 1023: {variable}=8080 make run"
-    return f"Alicerce cannot listen on {host} port {port} ({error.strerror}): set LISTEN_ADDRESS to an address of this machine."
+    return f"Alicerce cannot listen on {host}:{port} ({error.strerror}): set LISTEN_ADDRESS to an address it has."
 
 
 def record(folder: Path, children: Iterable[tuple[str, int, str, int]]) -> None:

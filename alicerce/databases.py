@@ -18,9 +18,8 @@ from psycopg2.extensions import connection, encrypt_password
 
 from alicerce import home
 from alicerce.postgres import EmbeddedPostgres, ready_pid
-from alicerce.services import without_database
-from kit.config import ConfigurationError, setting
-from kit.db import DB_SCHEMA
+from alicerce.services import ROOT, without_database
+from kit.config import DB_SCHEMA, ConfigurationError, lookup, setting
 
 DATABASE_SERVER_URL = setting(
     "DATABASE_SERVER_URL",
@@ -81,6 +80,30 @@ def prepare(admin_url: str, services: Sequence[str]) -> dict[str, str]:
     }
     home.write(home.folder() / "environment", "".join(f"{name}={url}\n" for name, url in environment.items()))
     return environment
+
+
+def behind(services: Iterable[str]) -> list[str]:
+    """The services whose database lacks a revision. It asks Postgres only, so that a start which has nothing to
+    migrate does not load Alembic and every service."""
+    return [service for service in services if _applied(service) != _newest(service)]
+
+
+def _newest(service: str) -> str | None:
+    revisions = (ROOT / "services" / service / "migrations").glob("[0-9]*.py")
+    return max((path.name.partition("_")[0] for path in revisions), default=None)
+
+
+def _applied(service: str) -> str | None:
+    prefix = f"{service.upper()}_SERVICE_DATABASE_"
+    url = lookup(f"{prefix}OWNER_URL") or lookup(f"{prefix}URL") or lookup("DATABASE_URL")
+    if not url:
+        raise ConfigurationError(f"{service} has no database: set {prefix}URL, or leave it to `make run`.")
+    table = sql.Identifier(DB_SCHEMA.of(service), "alembic_version")
+    with connected(normalise(url)) as owner:
+        if _run(owner, "SELECT to_regclass({})", table.as_string(owner))[0][0] is None:
+            return None
+        rows = _run(owner, "SELECT version_num FROM {}", table)
+    return str(rows[0][0]) if rows else None
 
 
 @contextmanager

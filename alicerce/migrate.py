@@ -7,7 +7,6 @@ from typing import Any
 import flask_migrate
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, pool
 
 from kit.db import url_of
@@ -22,12 +21,11 @@ def _app(service: str) -> Any:
 
 
 def migrate(services: Sequence[str]) -> None:
-    """Upgrade each service's database. Services that are at their newest revision cost one look."""
+    """Upgrade each service's database; one that is at its newest revision stays as it is."""
     for service in services:
         app = _app(service)
         with app.app_context():
-            if not _is_current(app, service):
-                flask_migrate.upgrade()
+            flask_migrate.upgrade()
 
 
 def differences(service: str) -> list[Any]:
@@ -37,11 +35,3 @@ def differences(service: str) -> list[Any]:
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         return list(compare_metadata(context, app.db.metadata))
-
-
-def _is_current(app: Any, service: str) -> bool:
-    script = ScriptDirectory.from_config(app.extensions["migrate"].migrate.get_config())
-    engine = create_engine(url_of(service, "owner"), poolclass=pool.NullPool)
-    with engine.connect() as connection:
-        heads = MigrationContext.configure(connection).get_current_heads()
-    return set(heads) == set(script.get_heads())

@@ -137,6 +137,7 @@ KEYS_DIRECTORY = setting(
     "KEYS_DIRECTORY", "", "Folder of the signing keys; empty means `keys` in the generated folder."
 )
 
+DB_SCHEMA = setting("DB_SCHEMA", "public", "Postgres schema that holds the tables.")
 SECRET_KEY = setting("SECRET_KEY", "", "Passphrase of the private keys on disk.")
 WEB_THREADS = setting("WEB_THREADS", 16, "Threads of each web process.")
 

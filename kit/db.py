@@ -25,12 +25,11 @@ from sqlalchemy.orm import (
 )
 
 from kit import clock, deadline, preconditions
-from kit.config import ConfigurationError, lookup, setting
+from kit.config import DB_SCHEMA, ConfigurationError, lookup, setting
 from kit.errors import NotFound
 from kit.identity import current
 
 DATABASE_URL = setting("DATABASE_URL", "", "Postgres of a service, as its own unprivileged role.")
-DB_SCHEMA = setting("DB_SCHEMA", "public", "Postgres schema that holds the tables.")
 DB_POOL_SIZE = setting("DB_POOL_SIZE", 5, "Connections kept open per service and process.")
 DB_POOL_OVERFLOW = setting("DB_POOL_OVERFLOW", 10, "Connections opened beyond the pool under load.")
 

@@ -7,7 +7,8 @@ from alembic import context
 from flask import current_app
 from sqlalchemy import create_engine, pool, text
 
-from kit.db import DB_SCHEMA, url_of
+from kit.config import DB_SCHEMA
+from kit.db import url_of
 
 config = context.config
 service: str = config.attributes["service"]

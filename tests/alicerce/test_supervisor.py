@@ -75,6 +75,8 @@ class Project:
         self.ports = {"auth": free_port(), "customer": free_port()}
         for noun, port in self.ports.items():
             (folder / "services" / noun / "app.py").write_text(SERVICE.format(noun, port))
+            (folder / "services" / noun / "migrations").mkdir()
+            (folder / "services" / noun / "migrations" / "0001_first.py").touch()
         self.home = folder / ".alicerce"
         self.supervisors: list[subprocess.Popen[str]] = []
 
@@ -90,6 +92,7 @@ class Project:
             env=self.environment(),
             capture_output=True,
             text=True,
+            timeout=120,
         )
 
     def run(self, topology: str = "solo") -> subprocess.Popen[str]:
