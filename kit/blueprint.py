@@ -140,7 +140,7 @@ def respond(result: Any, status: int, schema: Any, message: str | None) -> Respo
     tag = preconditions.etag(result) if schema is not None else None
     if tag:
         response.headers["ETag"] = tag
-        if request.method in ("GET", "HEAD") and request.if_none_match.contains(tag.strip('"')):
+        if request.method in ("GET", "HEAD") and request.if_none_match.contains_weak(tag.strip('"')):
             return Response(status=304, headers={"ETag": tag})
     return response
 

@@ -18,6 +18,11 @@ import orjson
 CONTENT_TYPE = "application/problem+json"
 
 
+def snake_case(name: str) -> str:
+    """`NoSuchCustomer` as `no_such_customer`, and `NotAMember` as `not_a_member`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
 class Problem(Exception):
     """Something went wrong on our side. Try again; if it stays, report the request id."""
 
@@ -34,7 +39,7 @@ class Problem(Exception):
         **extra: Any,
     ) -> None:
         self.message = message or " ".join((self.__doc__ or "").split())
-        self.code = code or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
+        self.code = code or snake_case(type(self).__name__)
         self.errors, self.retry_after_s, self.extra = errors, retry_after_s, extra
         super().__init__(self.message)
 
@@ -141,7 +146,7 @@ def document(status: int, code: str, message: str, request_id: str, **extra: Any
 
 def render(problem: Problem, request_id: str) -> bytes:
     """The bytes of a problem's document."""
-    return orjson.dumps(problem.document(request_id), default=str)
+    return orjson.dumps(problem.document(request_id), default=str, option=orjson.OPT_NON_STR_KEYS)
 
 
 def from_status(status: int) -> Problem:

@@ -12,17 +12,44 @@ import socket
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, ClassVar
 
 import gunicorn.util
 from gunicorn.glogging import Logger
+from gunicorn.workers import gthread
 from gunicorn.workers.gthread import ThreadWorker
 
 from kit import errors, logs, trace
 from kit.config import WEB_THREADS, setting
 
 SLOW_CLIENT_SECONDS = setting("SLOW_CLIENT_SECONDS", 20.0, "How long a client may take to send one request.")
+LINGER_S = 1.0
+CHUNK = 64 * 1024
+
+
+class Shares:
+    """How much of something each address holds. Nobody may have more than half of it."""
+
+    def __init__(self) -> None:
+        self._held: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def take(self, address: str, whole: int) -> bool:
+        """Take one more; False when that would be more than half of the whole."""
+        with self._lock:
+            if self._held[address] >= max(1, whole // 2):
+                return False
+            self._held[address] += 1
+            return True
+
+    def give(self, address: str) -> None:
+        """Give one back."""
+        with self._lock:
+            self._held[address] -= 1
+            if not self._held[address]:
+                del self._held[address]
 
 
 class PatientSocket:
@@ -32,8 +59,7 @@ class PatientSocket:
     which then closes the connection without a log line.
     """
 
-    _waiting: ClassVar[Counter[str]] = Counter()
-    _lock = threading.Lock()
+    _waiting: ClassVar[Shares] = Shares()
 
     def __init__(self, inner: socket.socket, address: str) -> None:
         self.inner, self.address = inner, address
@@ -50,11 +76,23 @@ class PatientSocket:
         """Blocking means: with a limit, so that a client that does not read its answer is given up too."""
         self.inner.settimeout(SLOW_CLIENT_SECONDS() if flag else 0.0)
 
+    def shutdown(self, how: int) -> None:
+        """Nothing is waited for after this: gunicorn does it in the one thread that accepts, to close a connection."""
+        self.deadline = 0.0
+        self.inner.shutdown(how)
+
     def recv(self, size: int, *flags: int) -> bytes:
         """The next bytes, as soon as there are any."""
         if not self._readable(0):
             self._wait()
         return self.inner.recv(size, *flags)
+
+    def linger(self) -> None:
+        """Read what a refused client still sends, for a moment: closing upon it would take the refusal away again."""
+        self.deadline = min(self.deadline, time.monotonic() + LINGER_S)
+        with suppress(OSError):
+            while self.recv(CHUNK):
+                pass
 
     def _readable(self, seconds: float) -> bool:
         poll = select.poll()  # select.select cannot watch a descriptor above 1023
@@ -62,30 +100,38 @@ class PatientSocket:
         return bool(poll.poll(seconds * 1000))
 
     def _wait(self) -> None:
-        with self._lock:
-            self._waiting[self.address] += 1
-            crowded = self._waiting[self.address] > max(1, WEB_THREADS() // 2)
+        left = self.deadline - time.monotonic()
+        if left <= 0 or not self._waiting.take(self.address, WEB_THREADS()):
+            raise ConnectionResetError(errno.ECONNRESET, "the client is too slow")
         try:
-            if crowded or not self._readable(max(0.0, self.deadline - time.monotonic())):
+            if not self._readable(left):
                 raise ConnectionResetError(errno.ECONNRESET, "the client is too slow")
         finally:
-            with self._lock:
-                self._waiting[self.address] -= 1
-                if not self._waiting[self.address]:
-                    del self._waiting[self.address]
+            self._waiting.give(self.address)
 
 
 class Worker(ThreadWorker):
     """gunicorn's threaded worker over patient sockets."""
 
-    def enqueue_req(self, conn: Any) -> None:
+    def handle(self, conn: Any) -> Any:
         if not isinstance(conn.sock, PatientSocket):
             conn.sock = PatientSocket(conn.sock, conn.client[0] if conn.client else "")
-        super().enqueue_req(conn)
-
-    def handle(self, conn: Any) -> Any:
+        if not conn.initialized and not conn.data_ready and not conn.wait_for_data(0):
+            return gthread._DEFER  # gunicorn would wait five seconds in this thread for a client that says nothing
         conn.sock.begin()
-        return super().handle(conn)
+        result = super().handle(conn)
+        if not result and is_unread(conn.parser):
+            with suppress(OSError):
+                conn.sock.inner.shutdown(socket.SHUT_WR)
+                conn.sock.linger()
+        return result
+
+
+def is_unread(parser: Any) -> bool:
+    """Whether a body was refused before its end, so that the client may still be sending it."""
+    body = getattr(getattr(parser, "mesg", None), "body", None)
+    reader = getattr(body, "reader", None)
+    return bool(getattr(body, "failed", False) or getattr(reader, "length", 0) or getattr(reader, "parser", None))
 
 
 class Log(Logger):

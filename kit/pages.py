@@ -142,10 +142,6 @@ def _decode(cursor: str, orders: Sequence[Order]) -> list[Any]:
 
 def _value(order: Order, value: Any) -> Any:
     wanted = order.column.type.python_type
-    if wanted is datetime:
-        return datetime.fromisoformat(value)
-    if wanted in (int, str) and type(value) is not wanted:
+    if type(value) is not (int if wanted is int else str) or (isinstance(value, str) and "\x00" in value):
         raise ValueError(value)
-    if isinstance(value, str) and "\x00" in value:
-        raise ValueError(value)
-    return wanted(value)
+    return datetime.fromisoformat(value) if wanted is datetime else wanted(value)

@@ -17,6 +17,7 @@ from flask_marshmallow.sqla import SQLAlchemySchema
 from marshmallow import RAISE, ValidationError, fields, pre_load, validate
 
 from kit import preconditions
+from kit.errors import snake_case
 from kit.pages import MAX_PAGE, MAX_PER_PAGE, PER_PAGE
 
 ma = Marshmallow()
@@ -35,7 +36,7 @@ class Schema(SQLAlchemySchema):
     @classmethod
     def key(cls) -> str:
         """The envelope's key for one: `customer`."""
-        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+        return snake_case(cls.__name__)
 
     @classmethod
     def keys(cls) -> str:

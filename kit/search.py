@@ -27,7 +27,7 @@ MAX_WORD = 64
 def normalise(text: str) -> str:
     """Lower case without accents: `Conceição` becomes `conceicao`."""
     decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(character for character in decomposed if not unicodedata.combining(character))
+    return "".join(character for character in decomposed if not unicodedata.combining(character)).casefold()
 
 
 def terms(text: str) -> list[str]:

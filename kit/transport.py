@@ -6,8 +6,9 @@ The environ is built from an allow-list, and a header name with `_` is refused: 
 
 import io
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -73,19 +74,48 @@ def environ(method: str, target: str, headers: Iterable[tuple[str, str]], body: 
     return env
 
 
-def call(app: WsgiApp, env: dict[str, Any]) -> Answer:
-    """Run a WSGI app to its end."""
+class Parts:
+    """The body of an app's answer in pieces, and what has to be closed after it (PEP 3333)."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self.pieces, self.rest = pieces, iter(pieces)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self.rest)
+
+    def close(self) -> None:
+        """Let the app clean up, whether or not its answer was read."""
+        close = getattr(self.pieces, "close", None)
+        if close:
+            close()
+
+
+def begin(app: WsgiApp, env: dict[str, Any]) -> tuple[int, list[tuple[str, str]], Parts]:
+    """Run a WSGI app until it has answered: status, header pairs, and a body that has to be exhausted or closed."""
     started: list[Any] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[..., Any]:
-        started[:] = [int(status[:3]), headers]
+        started[:] = [int(status[:3]), list(headers)]
         return lambda data: None
 
-    parts = app(env, start_response)
+    parts = Parts(app(env, start_response))
     try:
-        body = b"".join(parts)
+        if not started:  # an app may wait with it until its first piece is wanted
+            parts.rest = chain([next(parts.rest, b"")], parts.rest)
+        status, headers = started
+    except BaseException:
+        parts.close()
+        raise
+    return status, headers, parts
+
+
+def call(app: WsgiApp, env: dict[str, Any]) -> Answer:
+    """Run a WSGI app to its end."""
+    status, headers, parts = begin(app, env)
+    try:
+        return Answer(status, headers, b"".join(parts))
     finally:
-        close = getattr(parts, "close", None)
-        if close:
-            close()
-    return Answer(started[0], started[1], body)
+        parts.close()

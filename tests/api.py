@@ -48,12 +48,13 @@ class Api:
             response = requests.request(
                 method, self.target + path, json=json, data=data, headers=sent, timeout=15, allow_redirects=False
             )
-            is_json = "json" in response.headers.get("Content-Type", "")
+            is_json = "json" in response.headers.get("Content-Type", "") and response.content
             return Answer(response.status_code, response.headers, response.json() if is_json else response.text)
         answer = Client(self.target).open(
             path, method=method, json=json, data=data, headers=sent, buffered=True, environ_base=PEER
         )
-        return Answer(answer.status_code, answer.headers, answer.json if answer.is_json else answer.text)
+        body = answer.json if answer.is_json and answer.data else answer.text
+        return Answer(answer.status_code, answer.headers, body)
 
     def get(self, path: str, **options: Any) -> Answer:
         return self.request("GET", path, **options)

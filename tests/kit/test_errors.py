@@ -42,12 +42,10 @@ class TestProblems:
         assert document["status"] == status
         assert document["code"].replace("_", "").isalpha() and document["code"].islower()
 
-    @pytest.mark.xfail(reason="kit.errors.render needs orjson.OPT_NON_STR_KEYS: marshmallow names items by number")
     def test_an_item_of_a_list_can_be_named(self) -> None:
         problem = ValidationError(errors={"tags": {0: ["Wrong."]}})
         assert json.loads(errors.render(problem, ""))["errors"] == {"tags": {"0": ["Wrong."]}}
 
-    @pytest.mark.xfail(reason="kit.errors.Problem splits only after a small letter: NotAMember is not_amember")
     def test_a_code_is_snake_case_around_short_words(self) -> None:
         class NotAMember(Conflict):
             """No."""

@@ -56,7 +56,6 @@ def test_a_line_is_one_json_object_whatever_it_holds() -> None:
     assert "\n" not in TextFormatter().format(record)
 
 
-@pytest.mark.xfail(reason="kit.db.engine_options lacks hide_parameters: a defect logs the values of its statement")
 def test_a_defect_does_not_log_the_values_of_its_statement(platform: object) -> None:
     app = app_of("customer")
     with app.app_context(), pytest.raises(SQLAlchemyError) as raised:
