@@ -80,7 +80,8 @@ class Revocations:
 
     def _read_source(self, source: str) -> None:
         asked = clock.now()
-        since = self._read.get(source, asked - HISTORY) - OVERLAP
+        # The earlier of the two, so that a clock that was set back does not hide what is revoked until it catches up.
+        since = min(self._read.get(source, asked - HISTORY), asked) - OVERLAP
         for row in contract.since(source, since):
             key, at = (row.kind, row.subject), int(row.at.timestamp() * 1000)
             if self._void.get(key, -1) < at:
