@@ -10,10 +10,10 @@ from flask import Flask, Response
 from gateway.auth import Authenticator
 from gateway.proxy import Proxy
 from gateway.revocations import Revocations
+from gateway.routes import TABLE, Door
 from gateway.upstream import Request, Upstream
 from kit import config, logs
 from kit.app import VERSION, handle_errors, json_answer, prepare_requests
-from kit.client import address
 from kit.errors import Problem, Unavailable
 from kit.identity import GATEWAY
 
@@ -57,14 +57,15 @@ class Health:
         return "healthy" if answer.status == 200 else "unhealthy"
 
 
-def create_app() -> Gateway:
-    """The gateway. Services that are mounted in this process are reached there, others at their addresses."""
+def create_app(table: tuple[Door, ...] = TABLE) -> Gateway:
+    """The gateway. Services that are mounted in this process are reached there, others at their addresses.
+
+    Raises ConfigurationError when a service of the table is neither.
+    """
     config.check(GATEWAY)
     logs.configure()
     app = Gateway(GATEWAY, static_folder=None)
-    app.proxy = Proxy(Authenticator(app, Revocations(app)))
-    for service in app.proxy.upstreams:
-        address(service)  # a missing address stops the start, not the first request
+    app.proxy = Proxy(Authenticator(app, Revocations(app)), table)
     health = Health(app.proxy.upstreams)
     prepare_requests(app)
     handle_errors(app)

@@ -25,6 +25,11 @@ class Exchange:
     upstream_ms: float | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def service(self) -> str:
+        """Who answers; empty when nobody was asked."""
+        return self.operation.service if self.operation else ""
+
 
 def log_request(exchange: Exchange) -> None:
     """Say what was asked, by whom, who answered, and how long it took. Paths have ids, never query strings."""
@@ -38,7 +43,7 @@ def log_request(exchange: Exchange) -> None:
         "path": exchange.path[:500],
         "status": exchange.status,
         "ms": round((time.perf_counter() - exchange.started) * 1000, 1),
-        "upstream": exchange.operation.service if exchange.operation else None,
+        "upstream": exchange.service or None,
         "upstream_ms": None if exchange.upstream_ms is None else round(exchange.upstream_ms, 1),
         "client": exchange.client,
         "user_id": who.user_id if who else None,

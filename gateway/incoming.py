@@ -47,6 +47,10 @@ class MalformedHeaders(BadRequest):
     """The headers contradict each other or try to remove one of ours."""
 
 
+class TruncatedBody(BadRequest):
+    """The body ends before its declared end."""
+
+
 class RequestTimeout(Problem):
     """The body did not arrive in time."""
 
@@ -100,7 +104,10 @@ def passed_on(environ: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def read_body(method: str, environ: dict[str, Any]) -> bytes:
-    """The whole body, within the limit. Raises TooLarge, MalformedHeaders, RequestTimeout, BadRequest."""
+    """The whole body, within the limit.
+
+    Raises TooLarge, MalformedHeaders, RequestTimeout, TruncatedBody, BadRequest; and what gunicorn says of bad chunks.
+    """
     coding = environ.get("HTTP_TRANSFER_ENCODING")
     chunked = coding is not None
     if coding is not None and coding.strip().lower() != "chunked":
@@ -115,12 +122,14 @@ def read_body(method: str, environ: dict[str, Any]) -> bytes:
         raise TooLarge
     try:
         body = bytes(environ["wsgi.input"].read(MAX_BODY_BYTES + 1 if chunked else declared))
-    except OSError as error:
+    except ConnectionError as error:  # what a patient socket (kit.gunicorn) says of a client that is too slow
         raise RequestTimeout from error
+    except OSError as error:
+        raise TruncatedBody from error
     if len(body) > MAX_BODY_BYTES:
         raise TooLarge
     if body and method in BODILESS:
         raise BadRequest(f"A {method} has no body here.", code="body_not_allowed")
     if len(body) < declared:
-        raise BadRequest("The body is shorter than its Content-Length.", code="truncated_body")
+        raise TruncatedBody
     return body

@@ -5,24 +5,19 @@ that could be mistaken for ours; one Content-Length; and one log line.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 
 from gateway import routes
 from gateway.auth import Authenticator
-from gateway.exchange import Exchange, log_request
+from gateway.exchange import Exchange
 from gateway.incoming import check_headers, client_address, passed_on, read_body
+from gateway.outgoing import Outgoing, check, first_piece, public_headers
 from gateway.upstream import Answer, Headers, Request, Upstream
+from gateway.wire import transport_to
 from kit import deadline, errors, identity, trace
 from kit.errors import BadRequest, Problem
-
-WITHHELD = frozenset(
-    (
-        *("connection", "keep-alive", "proxy-connection", "proxy-authenticate", "te", "trailer", "upgrade"),
-        *("transfer-encoding", "server", "x-powered-by", "date", "x-request-id"),
-    )
-)
 
 
 class MalformedTarget(BadRequest):
@@ -41,7 +36,7 @@ class Proxy:
     def __init__(self, authenticator: Authenticator, table: tuple[routes.Door, ...] = routes.TABLE) -> None:
         self.authenticator = authenticator
         self.root = routes.build(table)
-        self.upstreams = {door.service: Upstream(door.service) for door in table}
+        self.upstreams = {door.service: Upstream(door.service, transport_to(door.service)) for door in table}
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes] | None:
         target = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
@@ -61,11 +56,9 @@ class Proxy:
             if node is None:
                 return None
             answer = self._forward(exchange, node, environ, target)
-            # Wait for the first piece while the answer can still become an error.
-            first = next(answer.body, b"")
+            return _answer(exchange, answer, start_response)
         except Problem as problem:
             return _refuse(exchange, problem, start_response)
-        return _answer(exchange, answer, first, start_response)
 
     def _forward(self, exchange: Exchange, node: routes.Node, environ: dict[str, Any], target: str) -> Answer:
         operation = node.operations.get(exchange.method)
@@ -108,35 +101,14 @@ def _headers(exchange: Exchange, operation: routes.Operation, environ: dict[str,
     return headers
 
 
-class Outgoing:
-    """A body on its way out; whatever becomes of the client, the upstream is let go and the line is logged."""
-
-    def __init__(self, exchange: Exchange, first: bytes, rest: Iterator[bytes]) -> None:
-        self.exchange, self.first, self.rest = exchange, first, rest
-
-    def __iter__(self) -> Iterator[bytes]:
-        if self.first:
-            yield self.first
-        yield from self.rest
-
-    def close(self) -> None:
-        """Called by the server at the end, also when the client has gone (PEP 3333)."""
-        close = getattr(self.rest, "close", None)
-        if close:
-            close()
-        log_request(self.exchange)
-
-
-def _answer(exchange: Exchange, answer: Answer, first: bytes, start_response: Callable[..., Any]) -> Iterable[bytes]:
-    keeps_cookies = exchange.operation is not None and exchange.operation.door.credentials
-    headers = [
-        (name, _public(exchange, value) if name.lower() == "location" else value)
-        for name, value in answer.headers
-        if name.lower() not in WITHHELD
-        and not name.lower().startswith("x-internal-")
-        and (keeps_cookies or name.lower() != "set-cookie")
-    ]
-    headers.append((trace.REQUEST_ID, exchange.request_id))
+def _answer(exchange: Exchange, answer: Answer, start_response: Callable[..., Any]) -> Iterable[bytes]:
+    try:
+        check(exchange, answer)
+        first = first_piece(answer)
+    except BaseException:
+        answer.body.close()
+        raise
+    headers = [*public_headers(exchange, answer), (trace.REQUEST_ID, exchange.request_id)]
     exchange.status = answer.status
     start_response(f"{answer.status} {_phrase(answer.status)}", headers)
     return Outgoing(exchange, first, answer.body)
@@ -158,13 +130,7 @@ def _refuse(exchange: Exchange, problem: Problem, start_response: Callable[..., 
     exchange.status = problem.status
     exchange.extra["code"] = problem.code
     start_response(f"{problem.status} {_phrase(problem.status)}", headers)
-    return Outgoing(exchange, b"" if exchange.method == "HEAD" else body, iter(()))
-
-
-def _public(exchange: Exchange, location: str) -> str:
-    """A service's own path as the client knows it."""
-    prefix = exchange.operation.prefix if exchange.operation else ""
-    return prefix + location if location.startswith("/") else location
+    return Outgoing(exchange, b"" if exchange.method == "HEAD" else body)
 
 
 def _phrase(status: int) -> str:

@@ -144,4 +144,4 @@ def _value(order: Order, value: Any) -> Any:
     wanted = order.column.type.python_type
     if type(value) is not (int if wanted is int else str) or (isinstance(value, str) and "\x00" in value):
         raise ValueError(value)
-    return datetime.fromisoformat(value) if wanted is datetime else wanted(value)
+    return datetime.fromisoformat(str(value)) if wanted is datetime else wanted(value)

@@ -7,13 +7,14 @@ import pytest
 
 from gateway.upstream import (
     Answer,
-    Http,
+    InProcess,
     Upstream,
     UpstreamBroken,
     UpstreamBusy,
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from gateway.wire import Http
 from kit import transport
 from tests.gateway.upstreams import request, saying, serving
 
@@ -169,7 +170,7 @@ def test_a_stuck_service_holds_half_of_the_threads_and_no_more(monkeypatch: pyte
     transport_before = transport.mounted("stuck")
     assert transport_before is None
     transport.mount("stuck", stuck)
-    upstream = Upstream("stuck")
+    upstream = Upstream("stuck", InProcess("stuck"))
     try:
         threads = [threading.Thread(target=lambda: text(upstream.send(request()))) for _ in range(2)]
         for thread in threads:
@@ -190,9 +191,10 @@ def test_a_stuck_service_holds_half_of_the_threads_and_no_more(monkeypatch: pyte
 def test_a_place_is_given_back_when_nobody_reads_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WEB_THREADS", "2")
     with serving(saying(GOOD)) as (server, _):
-        monkeypatch.setenv("ECHO_SERVICE_URL", server.url)
-        upstream = Upstream("echo")
-        for _ in range(3):
+        upstream = Upstream("echo", Http("echo", server.url))
+        for is_read in (True, False, True, False):
             answer = upstream.send(request())
-            next(answer.body)
-            answer.body.close()  # type: ignore[attr-defined]
+            if is_read:
+                next(answer.body)
+            answer.body.close()
+            answer.body.close()

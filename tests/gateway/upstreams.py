@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from gateway.upstream import Http, Request
+from gateway.upstream import Request
+from gateway.wire import Http
 
 Conversation = Callable[[socket.socket, bytes], None]
 

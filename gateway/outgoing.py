@@ -1,0 +1,84 @@
+"""What of a service's answer reaches the client: which headers, and a body that is whole or visibly broken."""
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+
+from gateway.exchange import Exchange, log_request
+from gateway.upstream import Answer, Body, Headers, UpstreamBroken
+
+WITHHELD = frozenset(
+    (
+        *("connection", "keep-alive", "proxy-connection", "proxy-authenticate", "te", "trailer", "upgrade"),
+        *("transfer-encoding", "server", "x-powered-by", "date", "x-request-id"),
+    )
+)
+NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")  # RFC 9110, 5.6.2
+VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*\Z")  # RFC 9110, 5.5
+SMALL_BYTES = 256 * 1024
+
+
+def check(exchange: Exchange, answer: Answer) -> None:
+    """Refuse an answer that the next hop could read differently than we do. Raises UpstreamBroken.
+
+    101 would hand the connection over, and a doubtful length would shift the borders of answers (RFC 9112, 6.3).
+    """
+    lengths = [value for name, value in answer.headers if name.lower() == "content-length"]
+    codings = [value.lower() for name, value in answer.headers if name.lower() == "transfer-encoding"]
+    is_sane = (
+        200 <= answer.status <= 599
+        and all(NAME.match(name) and VALUE.match(value) for name, value in answer.headers)
+        and codings in ([], ["chunked"])
+        and len(lengths) <= 1
+        and all(length.isascii() and length.isdigit() for length in lengths)
+    )
+    if not is_sane:
+        raise UpstreamBroken(upstream=exchange.service)
+
+
+def public_headers(exchange: Exchange, answer: Answer) -> Headers:
+    """The headers that a client may see, with a Location as the client knows it."""
+    keeps_cookies = exchange.operation is not None and exchange.operation.door.credentials
+    is_chunked = any(name.lower() == "transfer-encoding" for name, _ in answer.headers)
+    withheld = WITHHELD | ({"content-length"} if is_chunked else set()) | (set() if keeps_cookies else {"set-cookie"})
+    return [
+        (name, _public(exchange, value) if name.lower() == "location" else value)
+        for name, value in answer.headers
+        if name.lower() not in withheld and not name.lower().startswith("x-internal-")
+    ]
+
+
+def _public(exchange: Exchange, location: str) -> str:
+    """A service's own path as the client knows it. `//host` is no path: it leads elsewhere, and stays as it is."""
+    prefix = exchange.operation.prefix if exchange.operation else ""
+    return prefix + location if location.startswith("/") and not location.startswith("//") else location
+
+
+def first_piece(answer: Answer) -> bytes:
+    """What there is before the client gets a byte, while the answer can still become an error.
+
+    That is a small body as a whole, so that a client who reads slowly holds no connection and no place at the service;
+    of a long or endless one, the first piece. Raises UpstreamTimeout, UpstreamBroken.
+    """
+    length = next((int(value) for name, value in answer.headers if name.lower() == "content-length"), SMALL_BYTES + 1)
+    return b"".join(answer.body) if length <= SMALL_BYTES else next(answer.body, b"")
+
+
+class Outgoing:
+    """A body on its way out; whatever becomes of the client, the service is let go and the line is logged."""
+
+    def __init__(self, exchange: Exchange, first: bytes, rest: Body | None = None) -> None:
+        self.exchange, self.first, self.rest = exchange, first, rest
+
+    def __iter__(self) -> Iterator[bytes]:
+        if self.first:
+            yield self.first
+        if self.rest:
+            yield from self.rest
+
+    def close(self) -> None:
+        """Called by the server at the end, also when the client has gone (PEP 3333)."""
+        with suppress(Exception):  # how a service cleans up after itself is not the client's concern
+            if self.rest:
+                self.rest.close()
+        log_request(self.exchange)

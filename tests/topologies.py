@@ -1,0 +1,143 @@
+"""The real platform as a subprocess: started through the supervisor as a person would, and ended by SIGTERM."""
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import requests
+
+from alicerce.processes import die_with_parent
+from alicerce.services import services
+
+ROOT = Path(__file__).resolve().parents[1]
+PATIENCE_S = 60.0
+KEPT = ("PATH", "HOME", "LANG", "PYTHONDONTWRITEBYTECODE")
+SETTINGS = {
+    "ENV": "test",
+    "LOG_LEVEL": "WARNING",
+    "PASSWORD_HASH_MEMORY_KIB": "64",
+    "REVOCATION_POLL_SECONDS": "0.05",
+    "SLOW_CLIENT_SECONDS": "5",
+    "PYTHONUNBUFFERED": "1",
+}
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Running:
+    """A platform that answers: its topology, its ports by component, its generated folder, and what it printed."""
+
+    topology: str
+    ports: dict[str, int]
+    home: Path
+    output: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.ports['gateway']}"
+
+
+def eventually(ask: Callable[[], T], what: str, seconds: float = PATIENCE_S) -> T:
+    """The first answer that is true. Fails with `what` was expected when none is within `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (answer := ask()):
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        time.sleep(0.02)
+    return answer
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on. All are held until all are known, so that none comes twice."""
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [listener.getsockname()[1] for listener in listeners]
+    for listener in listeners:
+        listener.close()
+    return ports
+
+
+def environment(home: Path, ports: dict[str, int]) -> dict[str, str]:
+    """An environment in which nothing of this process's own platform shows."""
+    kept = {
+        name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONDONTWRITEBYTECODE") if name in os.environ
+    }
+    names = {name: "GATEWAY_PORT" if name == "gateway" else f"{name.upper()}_SERVICE_PORT" for name in ports}
+    return {**kept, **SETTINGS, "ALICERCE_HOME": str(home), **{names[name]: str(port) for name, port in ports.items()}}
+
+
+@contextmanager
+def running(topology: str, folder: Path) -> Iterator[Running]:
+    """Start a topology in a folder of its own, wait until its gateway is ready, and stop it at the end."""
+    components = ("gateway", *services())
+    ports = dict(zip(components, free_ports(len(components)), strict=True))
+    platform = Running(topology, ports, folder / "alicerce", folder / "output")
+    with platform.output.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "alicerce", "run", "--topology", topology],
+            cwd=ROOT,
+            env=environment(platform.home, ports),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=die_with_parent(signal.SIGTERM),
+        )
+
+    def ready() -> bool:
+        assert process.poll() is None, platform.output.read_text()
+        try:
+            return requests.get(platform.url + "/ready", timeout=2).status_code == 200
+        except requests.RequestException:  # the socket listens before anybody answers at it
+            return False
+
+    try:
+        eventually(ready, f"{topology} is ready")
+        yield platform
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(PATIENCE_S)
+
+
+@contextmanager
+def shared(topology: str, folder: Path) -> Iterator[Running]:
+    """A topology that the workers of one test run have in common: who comes first starts it, and ends it after all.
+
+    (pytest-xdist's groups would keep its tests on one worker, but 3.8 does not see them with pytest 9.2.)
+    """
+    folder.mkdir(exist_ok=True)
+    with ExitStack() as stack:
+        with alone(folder) as users:
+            state = folder / "ports.json"
+            if not state.exists():
+                platform = stack.enter_context(running(topology, folder))
+                stack.callback(lambda: eventually(lambda: not count(users), f"nobody uses {topology}"))
+                state.write_text(json.dumps(platform.ports))
+            else:
+                platform = Running(topology, json.loads(state.read_text()), folder / "alicerce", folder / "output")
+            users.write_text(str(count(users) + 1))
+        yield platform
+        with alone(folder) as users:
+            users.write_text(str(count(users) - 1))
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[Path]:
+    """The file that counts the users of a folder, while nobody else changes it."""
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder / "users"
+
+
+def count(users: Path) -> int:
+    """How many use it."""
+    return int(users.read_text() or 0) if users.exists() else 0
