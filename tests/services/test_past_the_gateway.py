@@ -1,6 +1,8 @@
 """Every route of every service, called directly: only a token of the right kind, from the right key, opens it."""
 
 import base64
+import hashlib
+import hmac
 import json
 from collections.abc import Callable
 from datetime import timedelta
@@ -128,35 +130,34 @@ def test_headers_that_differ_from_the_token_are_refused(platform: Any) -> None:
     assert app_of("customer").test_client().get("/customers/", headers=right).status_code == 200
 
 
+def unsigned(algorithm: str) -> str:
+    kid, _ = tokens.keyring().signing_key(GATEWAY)
+    header = {"alg": algorithm, "typ": tokens.INTERNAL, "kid": kid}
+    return f"{part(header)}.{part(claims())}."
+
+
+def symmetric(encoding: Encoding, form: PublicFormat) -> str:
+    kid, key = tokens.keyring().signing_key(GATEWAY)
+    text = f"{part({'alg': 'HS256', 'typ': tokens.INTERNAL, 'kid': kid})}.{part(claims())}"
+    secret = key.public_key().public_bytes(encoding, form)
+    mac = hmac.digest(secret, text.encode(), hashlib.sha256)
+    return f"{text}.{base64.urlsafe_b64encode(mac).decode().rstrip('=')}"
+
+
+def foreign(**header: Any) -> str:
+    key = Ed25519PrivateKey.generate()
+    kid, _ = tokens.keyring().signing_key(GATEWAY)
+    public = {
+        "kty": "OKP",
+        "crv": "Ed25519",
+        "x": base64.urlsafe_b64encode(key.public_key().public_bytes_raw()).decode(),
+    }
+    full = {"typ": tokens.INTERNAL, "kid": kid, "jwk": public, "jku": "http://127.0.0.1:9/keys"} | header
+    return jwt.encode(claims(), key, "EdDSA", full)
+
+
 def forgeries() -> dict[str, Callable[[], str]]:
     moment = int(clock.timestamp())
-
-    def unsigned(algorithm: str) -> str:
-        kid, _ = tokens.keyring().signing_key(GATEWAY)
-        header = {"alg": algorithm, "typ": tokens.INTERNAL, "kid": kid}
-        return f"{part(header)}.{part(claims())}."
-
-    def symmetric(encoding: Encoding, form: PublicFormat) -> str:
-        import hashlib
-        import hmac
-
-        kid, key = tokens.keyring().signing_key(GATEWAY)
-        text = f"{part({'alg': 'HS256', 'typ': tokens.INTERNAL, 'kid': kid})}.{part(claims())}"
-        secret = key.public_key().public_bytes(encoding, form)
-        mac = hmac.digest(secret, text.encode(), hashlib.sha256)
-        return f"{text}.{base64.urlsafe_b64encode(mac).decode().rstrip('=')}"
-
-    def foreign(**header: Any) -> str:
-        key = Ed25519PrivateKey.generate()
-        kid, _ = tokens.keyring().signing_key(GATEWAY)
-        public = {
-            "kty": "OKP",
-            "crv": "Ed25519",
-            "x": base64.urlsafe_b64encode(key.public_key().public_bytes_raw()).decode(),
-        }
-        full = {"typ": tokens.INTERNAL, "kid": kid, "jwk": public, "jku": "http://127.0.0.1:9/keys"} | header
-        return jwt.encode(claims(), key, "EdDSA", full)
-
     return {
         "no algorithm": lambda: unsigned("none"),
         "no algorithm, shouted": lambda: unsigned("NONE"),

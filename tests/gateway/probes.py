@@ -1,0 +1,149 @@
+"""The table of probes: what attackers and broken clients send, and what a gateway may answer.
+
+`{auth}` stands for a valid Authorization header line. A status of 200 means that the request reaches the service.
+"""
+
+from typing import NamedTuple
+
+ID = "0197a3c0-0000-7000-8000-000000000001"
+MAX_BODY = 10 * 1024 * 1024
+
+
+class Probe(NamedTuple):
+    name: str
+    sent: bytes
+    statuses: tuple[int, ...]
+
+
+def get(target: str | bytes, headers: bytes = b"", method: bytes = b"GET") -> bytes:
+    raw = target.encode("latin-1") if isinstance(target, str) else target
+    return method + b" " + raw + b" HTTP/1.1\r\nHost: gateway\r\n{auth}" + headers + b"\r\n"
+
+
+def post(headers: bytes, body: bytes = b"") -> bytes:
+    head = b"POST /api/customers HTTP/1.1\r\nHost: gateway\r\n{auth}Content-Type: application/json\r\n"
+    return head + headers + b"\r\n" + body
+
+
+TARGETS = [
+    *("/api/customers/..%2f..%2fadmin", "/api/customers/%2e%2e/%2e%2e/admin", "/api/customers/../../admin"),
+    *("/api/customers/%252e%252e/admin", "/api/customers/..%5c..%5cadmin", "/api/customers/..\\admin"),
+    *("/api/customers/%2e", "/api/customers/.", "/api/customers/..", "/api/./customers", "/api/customers/.."),
+    *("/api/customers/1%3fadmin=true", "/api/customers/1%23frag", "/api/customers/1#frag", "/api/customers/1%00"),
+    *("/api/customers/1%0a", "/api/customers/1%0d%0aX-User-Id:%20root", "/api/customers/%25", "/api/customers/%41"),
+    *("//api/customers", "/api//customers", "/api/customers//", "///", "/api/customers/1;x=1", "/api/customers/1:2"),
+    *(
+        "/api/customers/%zz",
+        "/api/customers/%c0%af",
+        "/api/customers/%ff",
+        "/api/customers/\x80",
+        "/api/customers/\xff",
+    ),
+    *(
+        "/api/customers?q=\xe9",
+        "/api/customers?q=\\",
+        "/api/customers?q=1#2",
+        "/api/customers\x01",
+        "/api/customers\x7f",
+    ),
+    *("/api/cust omers", "/api/customers/\t", "http://gateway/api/customers", "https://gateway/api/customers"),
+    *("http://user@127.0.0.1/api/customers", "gateway:80", "127.0.0.1", "*", "", "?", "api/customers", "\\api"),
+    *("/api/customers/@admin", "/api/customers/a,b", "/api/customers/(1)", "/api/customers/1%20", "/api/customers/+"),
+]
+HEADERS = {
+    "two Hosts": b"Host: other\r\n",
+    "two Authorizations": b"{auth}",
+    "two Content-Types": b"Content-Type: a/b\r\nContent-Type: c/d\r\n",
+    "two Idempotency-Keys": b"Idempotency-Key: a1234567\r\nIdempotency-Key: b1234567\r\n",
+    "Connection names X-User-Id": b"Connection: close, X-User-Id\r\n",
+    "Connection names Authorization": b"Connection: authorization\r\n",
+    "Connection names X-Tenant-Id": b"Connection: keep-alive ,\tx-tenant-id\r\n",
+    "Connection names Txn-Token": b"Connection: Txn-Token\r\n",
+    "two Connections, one naming ours": b"Connection: close\r\nConnection: X-Forwarded-For\r\n",
+    "obs-fold": b"X-A: b\r\n c\r\n",
+    "a blank before the colon": b"X-A : b\r\n",
+    "a name with a blank": b"X A: b\r\n",
+    "a name with a bracket": b"X(A): b\r\n",
+    "an empty name": b": b\r\n",
+    "no colon": b"nonsense\r\n",
+    "NUL in a value": b"X-A: b\x00c\r\n",
+    "CR in a value": b"X-A: b\rc\r\n",
+    "bare LF": b"X-A: b\nX-B: c\r\n",
+    "another expectation": b"Expect: magic\r\n",
+}
+LENGTHS = {
+    "CL and TE": (b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", b"0\r\n\r\n"),
+    "TE and CL": (b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", b"0\r\n\r\n"),
+    "two equal CLs": (b"Content-Length: 2\r\nContent-Length: 2\r\n", b"{}"),
+    "two CLs": (b"Content-Length: 2\r\nContent-Length: 5\r\n", b"{}   "),
+    "a list of CLs": (b"Content-Length: 2, 2\r\n", b"{}"),
+    "CL with a sign": (b"Content-Length: +2\r\n", b"{}"),
+    "negative CL": (b"Content-Length: -2\r\n", b"{}"),
+    "CL in hex": (b"Content-Length: 0x2\r\n", b"{}"),
+    "CL in other digits": (b"Content-Length: \xb2\r\n", b"{}"),
+    "CL with an underscore": (b"Content-Length: 1_0\r\n", b"{}        "),
+    "huge CL": (b"Content-Length: " + b"9" * 60 + b"\r\n", b"{}"),
+    "chunked twice": (b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", b"0\r\n\r\n"),
+    "chunked, chunked": (b"Transfer-Encoding: chunked, chunked\r\n", b"0\r\n\r\n"),
+    "xchunked": (b"Transfer-Encoding: xchunked\r\n", b"0\r\n\r\n"),
+    "gzip, chunked": (b"Transfer-Encoding: gzip, chunked\r\n", b"0\r\n\r\n"),
+    "identity": (b"Transfer-Encoding: identity\r\n", b"{}"),
+    "TE with VT": (b"Transfer-Encoding: \x0bchunked\r\n", b"0\r\n\r\n"),
+    "TE with a blank": (b"Transfer-Encoding : chunked\r\n", b"0\r\n\r\n"),
+    "bad chunk size": (b"Transfer-Encoding: chunked\r\n", b"zz\r\n{}\r\n0\r\n\r\n"),
+    "chunk size with a sign": (b"Transfer-Encoding: chunked\r\n", b"+2\r\n{}\r\n0\r\n\r\n"),
+    "chunk size 0x2": (b"Transfer-Encoding: chunked\r\n", b"0x2\r\n{}\r\n0\r\n\r\n"),
+    "chunk longer than said": (b"Transfer-Encoding: chunked\r\n", b"2\r\n{}{}\r\n0\r\n\r\n"),
+    "chunks without end": (b"Transfer-Encoding: chunked\r\n", b"2\r\n{}\r\n"),
+    "a trailer that frames": (b"Transfer-Encoding: chunked\r\n", b"2\r\n{}\r\n0\r\nContent-Length: 5\r\n\r\n"),
+    "shorter than its CL": (b"Content-Length: 50\r\n", b"{}"),
+    "too large by its CL": (b"Content-Length: %d\r\n" % (MAX_BODY + 1), b""),
+}
+METHODS = [b"TRACE", b"CONNECT", b"PROPFIND", b"FOO", b"get", b"Get", b"G@T", b"OPTIONS", b"G" * 30]
+
+REFUSED = [
+    *(Probe(f"target {target!r}", get(target), (400,)) for target in TARGETS),
+    *(Probe(name, get("/api/customers", headers), (400, 417)) for name, headers in HEADERS.items()),
+    *(Probe(name, post(headers, body), (400, 413, 501)) for name, (headers, body) in LENGTHS.items()),
+    *(Probe(f"method {m!r}", get("/api/customers", method=m), (400, 405)) for m in METHODS),
+    Probe("OPTIONS *", get("*", method=b"OPTIONS"), (400,)),
+    Probe("CONNECT authority", get("127.0.0.1:80", method=b"CONNECT"), (400,)),
+    Probe("no Host", b"GET /api/customers HTTP/1.1\r\n{auth}\r\n", (400,)),
+    Probe("GET with a body", get("/api/customers", b"Content-Length: 2\r\n") + b"{}", (400,)),
+    Probe("GET with chunks", get("/api/customers", b"Transfer-Encoding: chunked\r\n") + b"1\r\nx\r\n0\r\n\r\n", (400,)),
+    Probe("DELETE with a body", get(f"/api/customers/{ID}", b"Content-Length: 1\r\n", b"DELETE") + b"x", (400,)),
+    Probe(
+        "too large in chunks",
+        post(b"Transfer-Encoding: chunked\r\n", b"%x\r\n" % (MAX_BODY + 1) + b"x" * (MAX_BODY + 1) + b"\r\n0\r\n\r\n"),
+        (413,),
+    ),
+    Probe("a huge header", get("/api/customers", b"X-A: " + b"a" * 9000 + b"\r\n"), (431,)),
+    Probe("101 headers", get("/api/customers", b"X-A: b\r\n" * 101), (431,)),
+    Probe("a long target", get("/api/customers?q=" + "a" * 5000), (414,)),
+    Probe("HTTP/0.9", b"GET /api/customers\r\n\r\n", (400,)),
+    Probe("HTTP/2.0", b"GET /api/customers HTTP/2.0\r\nHost: gateway\r\n\r\n", (400,)),
+    Probe("HTTP/9", b"GET /api/customers HTTP/9\r\nHost: gateway\r\n\r\n", (400,)),
+    Probe("the preface of HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", (400,)),
+    Probe("TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", (400,)),
+    Probe("garbage", b"\x00\x01\x02\x03 \xff\r\n\r\n", (400,)),
+    Probe("an unknown address", get("/api/nothing"), (404,)),
+    Probe("metrics of a service", get("/customer/metrics"), (404,)),
+    Probe("inside", get("/api/internal/revocations"), (404,)),
+]
+
+PASSING = [
+    Probe("plain", get("/api/customers"), (200,)),
+    Probe("an empty line before it", b"\r\n" + get("/api/customers"), (200,)),
+    Probe("HTTP/1.0", b"GET /api/customers HTTP/1.0\r\n{auth}\r\n", (200,)),
+    Probe("SCRIPT_NAME", get("/api/customers", b"SCRIPT_NAME: /api\r\nPATH_INFO: /admin\r\n"), (200,)),
+    Probe("Script-Name", get("/api/customers", b"Script-Name: /api\r\nPath-Info: /admin\r\n"), (200,)),
+    Probe("X_User_Id", get("/api/customers", b"X_User_Id: root\r\nX-User_Id: root\r\nTxn_Token: x\r\n"), (200,)),
+    Probe("two X-User-Ids", get("/api/customers", b"X-User-Id: root\r\nX-User-Id: you\r\n"), (200,)),
+    Probe("two X-Tenant-Ids", get("/api/customers", b"X-Tenant-Id: all\r\nX-Tenant-Id: none\r\n"), (200,)),
+    Probe("bytes in a value", get("/api/customers", b"User-Agent: \xe9\xff\r\n"), (200,)),
+    Probe("Upgrade", get("/api/customers", b"Connection: Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n"), (200,)),
+    Probe("Proxy", get("/api/customers", b"Proxy: http://127.0.0.1:1\r\nTE: trailers\r\nForwarded: for=1\r\n"), (200,)),
+    Probe("a method override", get("/api/customers", b"X-HTTP-Method-Override: DELETE\r\n"), (200,)),
+    Probe("an empty query", get("/api/customers?"), (200,)),
+    Probe("HEAD", get("/api/customers", method=b"HEAD"), (200,)),
+]  # fmt: skip
