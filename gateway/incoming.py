@@ -88,8 +88,8 @@ def check_headers(environ: dict[str, Any]) -> None:
         raise MalformedHeaders
     if not environ.get("HTTP_HOST") and environ.get("SERVER_PROTOCOL") == "HTTP/1.1":
         raise MalformedHeaders("Say which Host is meant (RFC 9112, 3.2).")
-    named = environ.get("HTTP_CONNECTION", "").lower().replace(" ", "").split(",")
-    if any(name.startswith(PROTECTED) for name in named):
+    named = environ.get("HTTP_CONNECTION", "").lower().split(",")
+    if any(name.strip().startswith(PROTECTED) for name in named):
         raise MalformedHeaders
 
 

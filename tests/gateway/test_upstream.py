@@ -14,7 +14,7 @@ from gateway.upstream import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from gateway.wire import Http
+from gateway.wire import CONNECT_S, Http
 from kit import transport
 from tests.gateway.upstreams import request, saying, serving
 
@@ -99,6 +99,30 @@ def test_a_service_that_drips_is_given_up_at_the_deadline() -> None:
         answer = http.send(request(seconds=0.2))
         with pytest.raises(UpstreamTimeout):
             text(answer)
+        gone.set()
+
+
+def test_a_service_may_take_longer_than_a_connection_may() -> None:
+    def slow(connection: socket.socket, _: bytes) -> None:
+        threading.Event().wait(CONNECT_S + 0.2)
+        connection.sendall(GOOD)
+
+    with serving(slow) as (_, http):
+        assert text(http.send(request())) == b"ok"
+
+
+@pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"])
+def test_no_drip_begins_the_deadline_anew(start: bytes) -> None:
+    gone = threading.Event()
+
+    def drip(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(start)
+        while not gone.wait(0.02):
+            connection.sendall(b"H")
+
+    with serving(drip) as (_, http):
+        with pytest.raises(UpstreamTimeout):
+            text(http.send(request(seconds=0.3)))
         gone.set()
 
 
