@@ -1,6 +1,7 @@
 """The Postgres programs of this machine, and how root may start them."""
 
 import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -65,14 +66,16 @@ def _major(folder: Path) -> int:
 
 
 def launch(programs: Programs, folder: Path) -> Launch:
-    """Postgres refuses to run as root, so root starts it under another name; everybody else starts it as it is.
+    """Postgres refuses to run as root, so root starts it under another name; everybody else starts it as it is. It also
+    refuses a user without a name, as some containers give: a namespace lends one.
 
     A user namespace is the gentlest way: files stay root's. Where it is forbidden (most containers), Postgres runs as
     nobody with the one capability that it needs to get through folders closed to nobody, as this one is.
     """
-    if os.geteuid() != 0:
-        return Launch((), os.geteuid())
     identifiers = (f"--map-user={NOBODY}", f"--map-group={NOBODY}")
+    if os.geteuid() != 0:
+        named = Launch(("unshare", "--user", *identifiers), os.geteuid())
+        return named if _is_nameless() and _works(named, programs, folder) else Launch((), os.geteuid())
     become = (f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
     capability = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
     for way in (
@@ -86,6 +89,14 @@ def launch(programs: Programs, folder: Path) -> Launch:
         "Postgres does not run as root, and root may become nobody else here: start Alicerce as a normal user, "
         "or set DATABASE_SERVER_URL to a server that exists."
     )
+
+
+def _is_nameless() -> bool:
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        return True
+    return False
 
 
 def _works(way: Launch, programs: Programs, folder: Path) -> bool:
