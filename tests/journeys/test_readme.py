@@ -1,0 +1,28 @@
+"""The README's story, pasted as a newcomer would paste it."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from tests.topologies import Running
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+
+
+def test_the_story_of_the_readme_ends_as_it_says(solo: Running) -> None:
+    story = re.findall(r"^```sh\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+    assert len(story) == 1
+    told = subprocess.run(
+        ["bash", "-e", "-u", "-o", "pipefail", "-c", story[0]],
+        env=os.environ | {"API": solo.url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert '"message":"Registered. You can log in now."' in told.stdout
+    assert '"total":1' in told.stdout
+    assert '"lifecycle_stage":"prospect"' in told.stdout
+    assert '"message":"Customer reactivated."' in told.stdout
+    assert '"code":"token_revoked"' in told.stdout.splitlines()[-1].rpartition('{"type"')[2]
