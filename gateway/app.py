@@ -1,5 +1,6 @@
 """The gateway's Flask app: health and errors; everything else is the proxy's."""
 
+import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -37,15 +38,24 @@ class Health:
     def __init__(self, upstreams: dict[str, Upstream]) -> None:
         self.upstreams = upstreams
         self._known: dict[str, str] = {}
-        self._asked = 0.0
+        self._asked = float("-inf")
+        self._lock = threading.Lock()
 
     def services(self) -> dict[str, str]:
-        """Each service and whether it is `healthy` or `unreachable`."""
-        if time.monotonic() - self._asked > HEALTH_AGE_S or not self._known:
-            with ThreadPoolExecutor(max_workers=8) as pool:
-                self._known = dict(zip(self.upstreams, pool.map(self._ask, self.upstreams.values()), strict=True))
-            self._asked = time.monotonic()
+        """Each service and whether it is `healthy`, `unhealthy` or `unreachable`."""
+        # Whoever comes while somebody else asks takes the last answer, and waits only for the very first one.
+        if time.monotonic() - self._asked > HEALTH_AGE_S and self._lock.acquire(blocking=not self._known):
+            try:
+                if time.monotonic() - self._asked > HEALTH_AGE_S:
+                    self._ask_all()
+            finally:
+                self._lock.release()
         return self._known
+
+    def _ask_all(self) -> None:
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            self._known = dict(zip(self.upstreams, pool.map(self._ask, self.upstreams.values()), strict=True))
+        self._asked = time.monotonic()
 
     def _ask(self, upstream: Upstream) -> str:
         request = Request("GET", "/ready", [], b"", time.monotonic() + HEALTH_TIMEOUT_S)

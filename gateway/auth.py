@@ -73,9 +73,10 @@ class Authenticator:
         if self.revocations.covers(principal.identity, principal.issued_ms):
             self._known.pop(token, None)
             raise TokenRevoked
-        if principal.epoch != self.revocations.epoch or clock.timestamp() - principal.minted > MINTED_REUSE_S:
+        epoch = self.revocations.epoch
+        if principal.epoch != epoch or clock.timestamp() - principal.minted > MINTED_REUSE_S:
             principal.internal = identity.mint(GATEWAY, principal.identity)
-            principal.minted, principal.epoch = clock.timestamp(), self.revocations.epoch
+            principal.minted, principal.epoch = clock.timestamp(), epoch
         return principal
 
     def _decode(self, token: str) -> Principal:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from flask import Flask, g
 
 from contracts import revocations as contract
-from kit import clock
+from kit import clock, deadline
 from kit.config import setting
 from kit.errors import Problem, Unavailable
 from kit.identity import GATEWAY, Identity
@@ -25,6 +25,8 @@ REVOCATION_BOUND_SECONDS = setting(
 )
 OVERLAP = timedelta(seconds=15)  # a row may be committed after a later one; no transaction lasts longer
 HISTORY = timedelta(days=2)  # longer than any access token lives
+READ_MS = 1000
+TIDY_S = 600.0
 
 
 class RevocationsUnknown(Unavailable):
@@ -39,8 +41,9 @@ class Revocations:
         self.epoch = 0
         self._void: dict[tuple[str, str], int] = {}
         self._read: dict[str, datetime] = {}
+        self._fresh: dict[str, float] = {}
         self._due = 0.0
-        self._fresh = 0.0
+        self._tidied = time.monotonic()
         self._lock = threading.Lock()
 
     def covers(self, who: Identity, issued_ms: int) -> bool:
@@ -57,26 +60,40 @@ class Revocations:
     def refresh(self) -> None:
         """Read what is new, if it is time to and nobody else does. Raises RevocationsUnknown beyond the bound."""
         now = time.monotonic()
-        first = not self._fresh
+        first = len(self._fresh) < len(contract.SOURCES)
         if now >= self._due and self._lock.acquire(blocking=first):
             try:
                 if time.monotonic() >= self._due:
                     self._read_all()
             finally:
                 self._lock.release()
-        if time.monotonic() - self._fresh > REVOCATION_BOUND_SECONDS():
+        # A source that was never read is not a fresh one, however short a time this machine has been up.
+        if len(self._fresh) < len(contract.SOURCES) or self._age() > REVOCATION_BOUND_SECONDS():
             raise RevocationsUnknown(retry_after_s=1)
 
+    def _age(self) -> float:
+        return time.monotonic() - min(self._fresh.values())
+
     def _read_all(self) -> None:
-        try:
-            with self.app.app_context():
-                g.component = GATEWAY
-                for source in contract.SOURCES:
+        for source in contract.SOURCES:
+            try:
+                with self.app.app_context():
+                    g.component = GATEWAY
+                    # A request waits for this: a source that hangs may cost it a second, not its whole budget.
+                    deadline.start(str(READ_MS))
                     self._read_source(source)
-            self._fresh = time.monotonic()
-        except Problem as error:
-            logger(GATEWAY).warning("revocations could not be read: %s", error)
+                self._fresh[source] = time.monotonic()
+            except Problem as error:  # the other source may still have something to say
+                logger(GATEWAY).warning("revocations of %s could not be read: %s", source, error)
+        self._tidy()
         self._due = time.monotonic() + REVOCATION_POLL_SECONDS()
+
+    def _tidy(self) -> None:
+        """Forget what is older than any token. A new table, because others read the old one meanwhile."""
+        if time.monotonic() - self._tidied > TIDY_S:
+            oldest = int((clock.now() - HISTORY).timestamp() * 1000)
+            self._void = {subject: at for subject, at in self._void.items() if at >= oldest}
+            self._tidied = time.monotonic()
 
     def _read_source(self, source: str) -> None:
         asked = clock.now()

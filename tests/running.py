@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.topologies import Running, shared
+from tests.topologies import Running, running, shared
 
 
 def common(factory: pytest.TempPathFactory) -> Path:
@@ -18,12 +19,12 @@ def common(factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def solo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The platform as one process."""
-    with shared("solo", common(tmp_path_factory) / "solo") as platform:
+    with shared(common(tmp_path_factory) / "solo", partial(running, "solo")) as platform:
         yield platform
 
 
 @pytest.fixture(scope="session")
 def split(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """The platform as one process per service."""
-    with shared("split", common(tmp_path_factory) / "split") as platform:
+    with shared(common(tmp_path_factory) / "split", partial(running, "split")) as platform:
         yield platform

@@ -1,15 +1,15 @@
 """The real platform as a subprocess: started through the supervisor as a person would, and ended by SIGTERM."""
 
 import fcntl
-import json
 import os
+import pickle
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -109,23 +109,22 @@ def running(topology: str, folder: Path) -> Iterator[Running]:
 
 
 @contextmanager
-def shared(topology: str, folder: Path) -> Iterator[Running]:
-    """A topology that the workers of one test run have in common: who comes first starts it, and ends it after all.
+def shared(folder: Path, start: Callable[[Path], AbstractContextManager[T]]) -> Iterator[T]:
+    """What the workers of one test run have in common: who comes first starts it, and ends it after all.
 
     (pytest-xdist's groups would keep its tests on one worker, but 3.8 does not see them with pytest 9.2.)
     """
     folder.mkdir(exist_ok=True)
     with ExitStack() as stack:
         with alone(folder) as users:
-            state = folder / "ports.json"
+            state = folder / "started"
             if not state.exists():
-                platform = stack.enter_context(running(topology, folder))
-                stack.callback(lambda: eventually(lambda: not count(users), f"nobody uses {topology}"))
-                state.write_text(json.dumps(platform.ports))
-            else:
-                platform = Running(topology, json.loads(state.read_text()), folder / "alicerce", folder / "output")
+                started = stack.enter_context(start(folder))
+                stack.callback(lambda: eventually(lambda: not count(users), f"nobody uses {folder.name}"))
+                state.write_bytes(pickle.dumps(started))
+            started = pickle.loads(state.read_bytes())
             users.write_text(str(count(users) + 1))
-        yield platform
+        yield started
         with alone(folder) as users:
             users.write_text(str(count(users) - 1))
 

@@ -38,7 +38,7 @@ def service(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iter
         return _say(start_response, "200 OK", b'{"revocations": []}')
     if path in ("/ready", "/answers/seen"):
         return _say(start_response, "200 OK", json.dumps(seen).encode())
-    seen.append(f"{environ['REQUEST_METHOD']} {path}")
+    seen.append(f"{environ['HTTP_X_REQUEST_ID']} {environ['REQUEST_METHOD']} {path}")
     if path.startswith("/answers/"):
         return ANSWERS[path.split("/")[2]](start_response)
     body = environ["wsgi.input"].read()

@@ -99,6 +99,7 @@ LENGTHS = {
     "shorter than its CL": (b"Content-Length: 50\r\n", b"{}"),
     "too large by its CL": (b"Content-Length: %d\r\n" % (MAX_BODY + 1), b""),
 }
+LENGTHS["too large, and sent all the same"] = (b"Content-Length: %d\r\n" % (MAX_BODY + 1), b"x" * (MAX_BODY + 1))
 METHODS = [b"TRACE", b"CONNECT", b"PROPFIND", b"FOO", b"get", b"Get", b"G@T", b"OPTIONS", b"G" * 30]
 
 REFUSED = [

@@ -5,10 +5,14 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import gunicorn.util
 import pytest
+
+from kit.gunicorn import PatientSocket
 
 APP = """
 def application(environ, start_response):
@@ -17,6 +21,7 @@ def application(environ, start_response):
     return [body]
 """
 THREADS = 4
+LINGER_S = 2.0
 NORMAL = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 
 
@@ -44,8 +49,8 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         listener.close()
 
 
-def connect(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=30)
+def connect(port: int, patience: float = 30) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=patience)
 
 
 def everything(client: socket.socket) -> bytes:
@@ -59,8 +64,8 @@ def everything(client: socket.socket) -> bytes:
     return received
 
 
-def ask(port: int) -> bytes:
-    with connect(port) as client:
+def ask(port: int, patience: float = 30) -> bytes:
+    with connect(port, patience) as client:
         client.sendall(NORMAL)
         return everything(client)
 
@@ -108,3 +113,25 @@ def test_slow_clients_leave_threads_to_others(port: int) -> None:
     finally:
         for client in slow:
             client.close()
+
+
+def test_silent_connections_hold_no_thread(port: int) -> None:
+    silent = [connect(port) for _ in range(THREADS * 3)]
+    try:
+        # gunicorn itself would wait five seconds for each of them, in a thread.
+        assert ask(port, patience=3).endswith(b"\r\n\r\nok")
+    finally:
+        for client in silent:
+            client.close()
+
+
+def test_a_client_that_does_not_hang_up_is_not_waited_for() -> None:
+    ours, theirs = socket.socketpair()
+    patient = PatientSocket(ours, "client")
+    patient.begin()
+    began = time.monotonic()
+    # gunicorn does this in the one thread that accepts, and would wait there for the other side to close.
+    gunicorn.util.close_graceful(patient, timeout=LINGER_S)
+    assert time.monotonic() - began < LINGER_S
+    assert theirs.recv(1) == b""
+    theirs.close()
