@@ -39,6 +39,7 @@ class Health:
         self.upstreams = upstreams
         self._known: dict[str, str] = {}
         self._asked = float("-inf")
+        self._seen: set[str] = set()
         self._lock = threading.Lock()
 
     def services(self) -> dict[str, str]:
@@ -51,6 +52,14 @@ class Health:
             finally:
                 self._lock.release()
         return self._known
+
+    def never_seen(self) -> list[str]:
+        """The services that have not been healthy since this process began. Later failures of a service are its own:
+
+        a gateway that called itself unready for them would be taken from the healthy ones too.
+        """
+        self._seen |= {name for name, state in self.services().items() if state == "healthy"}
+        return [name for name in self.upstreams if name not in self._seen]
 
     def _ask_all(self) -> None:
         with ThreadPoolExecutor(max_workers=8) as pool:
@@ -86,7 +95,7 @@ def create_app(table: tuple[Door, ...] = TABLE) -> Gateway:
 
     @app.get("/ready", endpoint="/ready")
     def ready() -> Response:
-        waiting = [name for name, state in health.services().items() if state != "healthy"]
+        waiting = health.never_seen()
         if waiting:
             raise Unavailable(f"Not reachable yet: {', '.join(waiting)}.", code="not_ready", retry_after_s=1)
         return json_answer({"status": "ready", "service": GATEWAY})

@@ -62,7 +62,7 @@ class Service(Flask):
     def _open(self) -> None:
         """Admit the identity before the body is read, whatever the order of a view's decorators."""
         deadline.start(request.headers.get(deadline.HEADER))
-        if request.routing_exception is not None or request.method == "OPTIONS" or request.endpoint in BARE:
+        if request.routing_exception is not None or request.endpoint in BARE:
             return
         view: Any = self.view_functions[request.endpoint or ""]
         access: identity.Access = view.access
@@ -94,11 +94,13 @@ def create_service(name: str, *, port: int, db: Database, blueprints: list[Bluep
     config.check(name)
     logs.configure()
     app = Service(name, static_folder=None)
+    app.url_map.merge_slashes = False  # or Flask would answer `//` with a redirect of its own
     app.db = db
     app.config.update(
         SQLALCHEMY_DATABASE_URI=url_of(name),
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(name),
         MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
+        PROVIDE_AUTOMATIC_OPTIONS=False,
         PORT=port,
         API_TITLE=f"Alicerce {name}",
         API_VERSION=VERSION,

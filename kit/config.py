@@ -65,16 +65,16 @@ def home() -> Path:
 
 
 @lru_cache(maxsize=8)
-def _files(folder: str, generated: str) -> dict[str, str]:
-    layers = (dotenv_values(generated), dotenv_values(Path(folder) / ".env"))
+def _files(generated_folder: str) -> dict[str, str]:
+    layers = (dotenv_values(Path(generated_folder) / "environment"), dotenv_values(".env"))
     return {name: value for layer in layers for name, value in layer.items() if value is not None}
 
 
 def lookup(name: str) -> str | None:
-    """The raw text of a variable; an empty one counts as absent."""
+    """The raw text of a variable; an empty one counts as absent. The files are read once per process."""
     value = os.environ.get(name)
     if value is None:
-        value = _files(str(Path.cwd()), str(home() / "environment")).get(name)
+        value = _files(os.environ.get("ALICERCE_HOME") or ".alicerce").get(name)
     return value or None
 
 

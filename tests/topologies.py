@@ -1,15 +1,13 @@
 """The real platform as a subprocess: started through the supervisor as a person would, and ended by SIGTERM."""
 
-import fcntl
 import os
-import pickle
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -106,37 +104,3 @@ def running(topology: str, folder: Path) -> Iterator[Running]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(PATIENCE_S)
-
-
-@contextmanager
-def shared(folder: Path, start: Callable[[Path], AbstractContextManager[T]]) -> Iterator[T]:
-    """What the workers of one test run have in common: who comes first starts it, and ends it after all.
-
-    (pytest-xdist's groups would keep its tests on one worker, but 3.8 does not see them with pytest 9.2.)
-    """
-    folder.mkdir(exist_ok=True)
-    with ExitStack() as stack:
-        with alone(folder) as users:
-            state = folder / "started"
-            if not state.exists():
-                started = stack.enter_context(start(folder))
-                stack.callback(lambda: eventually(lambda: not count(users), f"nobody uses {folder.name}"))
-                state.write_bytes(pickle.dumps(started))
-            started = pickle.loads(state.read_bytes())
-            users.write_text(str(count(users) + 1))
-        yield started
-        with alone(folder) as users:
-            users.write_text(str(count(users) - 1))
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[Path]:
-    """The file that counts the users of a folder, while nobody else changes it."""
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield folder / "users"
-
-
-def count(users: Path) -> int:
-    """How many use it."""
-    return int(users.read_text() or 0) if users.exists() else 0

@@ -5,7 +5,6 @@ import re
 import secrets
 import socket
 from collections.abc import Iterator
-from functools import partial
 
 import pytest
 
@@ -14,8 +13,7 @@ from tests.api import new_person
 from tests.gateway.probes import PASSING, REFUSED, Probe, get, post
 from tests.gateway.raw import Reply, exchange, parse
 from tests.gateway.stack import Stack, stack
-from tests.running import common
-from tests.topologies import Running, shared
+from tests.topologies import Running
 
 NORMAL = get("/api/customers")
 
@@ -23,7 +21,7 @@ NORMAL = get("/api/customers")
 @pytest.fixture(scope="session", params=["over_http", "mounted"])
 def echo(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A gateway before a service that answers with what it received."""
-    with shared(common(tmp_path_factory) / request.param, partial(stack, request.param)) as built:
+    with stack(request.param, tmp_path_factory.mktemp(request.param)) as built:
         yield built
 
 
