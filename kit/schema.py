@@ -6,7 +6,7 @@ a PUT may echo read-only fields, and texts come in without NUL and surrounding b
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 from zoneinfo import available_timezones
 
@@ -14,13 +14,23 @@ from email_validator import EmailNotValidError, validate_email
 from flask import has_request_context
 from flask_marshmallow import Marshmallow
 from flask_marshmallow.sqla import SQLAlchemySchema
-from marshmallow import RAISE, ValidationError, fields, pre_load, validate
+from marshmallow import RAISE, ValidationError, fields, missing, pre_load, validate
 
 from kit import preconditions
 from kit.errors import snake_case
 from kit.pages import MAX_PAGE, MAX_PER_PAGE, PER_PAGE
 
 ma = Marshmallow()
+
+
+def _writer(field: Any) -> Any:
+    if type(field)._serialize in (fields.String._serialize, fields.UUID._serialize):
+        return lambda value, name, obj: None if value is None else str(value)
+    return field._serialize
+
+
+def _whole(field: Any) -> Any:
+    return lambda value, name, obj: field.serialize(name, obj)
 
 
 class Schema(SQLAlchemySchema):
@@ -42,6 +52,31 @@ class Schema(SQLAlchemySchema):
     def keys(cls) -> str:
         """The envelope's key for many: `customers`."""
         return cls.plural or cls.key() + "s"
+
+    def _serialize(self, obj: Any, *, many: bool = False) -> Any:
+        # What marshmallow does, without its four calls a member: half of the time of a list went there. That the
+        # outcome is the same is a property test.
+        if many and obj is not None:
+            return [self._serialize(one) for one in obj]
+        if isinstance(obj, Mapping):
+            return super()._serialize(obj)
+        row = self.dict_class()
+        for key, name, attribute, write in self._members:
+            value = getattr(obj, attribute, missing) if attribute else obj
+            value = value if value is missing else write(value, name, obj)
+            if value is not missing:
+                row[key] = value
+        return row
+
+    @cached_property
+    def _members(self) -> list[tuple[str, str, str, Any]]:
+        """How to write each member: its key, name and attribute (empty: the whole object), and what writes it."""
+        members = []
+        for name, field in self.dump_fields.items():
+            is_plain = field._CHECK_ATTRIBUTE and field.dump_default is missing
+            attribute = (field.attribute or name) if is_plain else ""
+            members.append((field.data_key or name, name, attribute, _writer(field) if is_plain else _whole(field)))
+        return members
 
     @pre_load
     def set_read_only_aside(self, data: Any, **_: Any) -> Any:
