@@ -86,7 +86,7 @@ class ServiceApi(Api):
         pass
 
 
-def create_service(name: str, *, port: int, db: Database, blueprints: list[Blueprint], purpose: str = "") -> Service:
+def create_service(name: str, *, port: int, db: Database, blueprints: list[Blueprint]) -> Service:
     """A service: its database, its routes, and everything that all services share.
 
     `port` is where it listens when it runs alone; everything else is told by the environment.
