@@ -37,6 +37,7 @@ FORWARDED = (
     "RANGE",
     "TRACESTATE",
     "USER_AGENT",
+    "X_PUBLISHABLE_KEY",
 )
 ONCE = ("HTTP_AUTHORIZATION", "HTTP_HOST", "CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_IDEMPOTENCY_KEY")
 PROTECTED = ("authorization", "cookie", "txn-token", "x-user-", "x-tenant-", "x-internal-", "x-forwarded-", "host")

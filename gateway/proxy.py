@@ -66,8 +66,9 @@ class Proxy:
             exchange.extra["allow"] = ", ".join(sorted(node.operations))
             raise MethodNotAllowed
         exchange.operation = operation
-        if not operation.is_open:
-            exchange.principal = self.authenticator.authenticate(environ.get("HTTP_AUTHORIZATION", ""))
+        authorization = environ.get("HTTP_AUTHORIZATION")
+        if operation.wants_token(authorization):
+            exchange.principal = self.authenticator.authenticate(authorization or "")
         request = Request(
             method=exchange.method,
             target=target[len(operation.prefix) :],

@@ -7,7 +7,7 @@ the service's own name as an alias (`/customer/customers`). What is not in this 
 import re
 from dataclasses import dataclass, field
 
-OPEN = "open"
+OPEN, OPTIONAL = "open", "optional"
 
 # The whole path, byte for byte: unreserved characters of RFC 3986 only. Free text belongs into the query or the body,
 # so there is nothing to decode, and route and upstream cannot disagree about what a path means.
@@ -17,7 +17,8 @@ QUERY = re.compile(r"[!\"$-\[\]-~]*\Z")  # printable ASCII without blank, # and 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """The public operations of one service, one per line: method, bare path, and `open` when it needs no token.
+    """The public operations of one service, one per line: method, bare path, and a mark when it needs no token:
+    `open` when none is looked at, `optional` when one that was sent is checked and obeyed.
 
     `credentials`: this service sees the client's own Authorization header and may set cookies.
     """
@@ -87,11 +88,15 @@ class Operation:
     path: str
     door: Door
     prefix: str
-    is_open: bool
+    mark: str
 
     @property
     def service(self) -> str:
         return self.door.service
+
+    def wants_token(self, authorization: str | None) -> bool:
+        """Whether the Authorization header of a request to it has to be checked."""
+        return self.mark == "" or (self.mark == OPTIONAL and authorization is not None)
 
 
 @dataclass(slots=True)
@@ -108,7 +113,7 @@ def operations(table: tuple[Door, ...] = TABLE) -> list[Operation]:
     for door in table:
         for line in door.operations.strip().splitlines():
             method, path, *marks = line.split()
-            found.extend(Operation(method, path, door, prefix, OPEN in marks) for prefix in door.prefixes)
+            found.extend(Operation(method, path, door, prefix, "".join(marks)) for prefix in door.prefixes)
     return found
 
 

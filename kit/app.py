@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from apispec.ext.marshmallow import MarshmallowPlugin
@@ -13,7 +14,8 @@ from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm.exc import StaleDataError
 from werkzeug.exceptions import HTTPException
 
-from kit import config, deadline, errors, idempotency, identity, logs, trace
+from kit import background, config, deadline, errors, idempotency, identity, logs, outbox, remote, trace
+from kit.background import Queue
 from kit.blueprint import Blueprint, dumps
 from kit.db import Database, engine_options, url_of
 from kit.errors import Conflict, DeadlineExceeded, Problem, Unavailable
@@ -45,6 +47,7 @@ class Service(Flask):
     """A Flask app in which one request is one transaction and carries one verified identity."""
 
     db: Database
+    queues: tuple[Queue, ...] = ()
 
     def dispatch_request(self) -> Any:
         try:
@@ -67,6 +70,8 @@ class Service(Flask):
         view: Any = self.view_functions[request.endpoint or ""]
         access: identity.Access = view.access
         g.identity = identity.identify(request.headers, bearer=access.bearer)
+        if not g.identity.caller and "Authorization" in request.headers and remote.is_on(self.name):
+            g.identity = remote.identify(request.headers["Authorization"])
         identity.admit(g.identity, access)
 
     def _afterwards(self, action: Any) -> None:
@@ -86,8 +91,10 @@ class ServiceApi(Api):
         pass
 
 
-def create_service(name: str, *, port: int, db: Database, blueprints: list[Blueprint]) -> Service:
-    """A service: its database, its routes, and everything that all services share.
+def create_service(
+    name: str, *, port: int, db: Database, blueprints: Iterable[Blueprint], queues: Iterable[Queue] = ()
+) -> Service:
+    """A service: its database, its routes, its queues of work, and everything that all services share.
 
     `port` is where it listens when it runs alone; everything else is told by the environment.
     """
@@ -115,6 +122,9 @@ def create_service(name: str, *, port: int, db: Database, blueprints: list[Bluep
         api.register_blueprint(blueprint)
     app.add_url_rule("/openapi.json", "/openapi.json", lambda: json_answer(api.spec.to_dict()))
     _check_access(app)
+    app.queues = (*queues, outbox.queue(db)) if db.outbox else tuple(queues)
+    if app.queues:
+        background.register(app)
     if os.environ.get("FLASK_RUN_FROM_CLI") == "true":
         # Only there, because Alembic would cost every server process memory that it never uses.
         from kit.migrations import attach
@@ -231,7 +241,10 @@ def _bare_routes(app: Service) -> None:
 
     def health() -> Response:
         ready()
-        return json_answer({"status": "healthy", "service": app.name, "version": VERSION})
+        body = {"status": "healthy", "service": app.name, "version": VERSION}
+        if remote.is_on(app.name):
+            body["auth"] = remote.health()
+        return json_answer(body)
 
     for rule, view in (("/live", live), ("/ready", ready), ("/health", health)):
         app.add_url_rule(rule, rule, view)

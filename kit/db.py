@@ -4,6 +4,7 @@ A row is fenced twice, each fence sufficient alone: the ORM adds a criterion to 
 class, and Postgres row-level security (written by `kit.migrations.fences`) checks the same settings again.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -11,9 +12,23 @@ from typing import Any, ClassVar, TypeVar, cast
 from uuid import UUID
 
 import orjson
-from flask import has_request_context, request
+from flask import g, has_request_context, request
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Boolean, MetaData, Text, Uuid, bindparam, event, func, make_url, or_, select
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Index,
+    MetaData,
+    Text,
+    Uuid,
+    bindparam,
+    event,
+    func,
+    make_url,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -70,6 +85,14 @@ class Record(Stamped):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=clock.new_id, sort_order=-10)
 
 
+class Entry:
+    """A row that is added and never changed: of a ledger, a history, a log (`append_only` in its revision)."""
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=clock.new_id, sort_order=-10)
+    created_at: Mapped[datetime] = mapped_column(default=clock.now, sort_order=90)
+    created_by: Mapped[UUID | None] = mapped_column(default=lambda: current.user_id, sort_order=91)
+
+
 class TenantOwned:
     """A row that only its tenant sees."""
 
@@ -84,11 +107,22 @@ class UserOwned:
     user_id: Mapped[UUID] = mapped_column(primary_key=True, sort_order=-20)
 
 
+def one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
+    """A column that holds one of a few words: a text with a check, because comparing enums is not leakproof."""
+    return CheckConstraint(f"{column} IN ({', '.join(repr(value) for value in values)})", name=column)
+
+
+def unique_among_active(table: str, column: str) -> Index:
+    """A column that is unique per tenant; partial, so that a deactivated row does not block its value for a new one."""
+    return Index(f"uq_{table}_{column}", "tenant_id", column, unique=True, postgresql_where=text("is_active"))
+
+
 class Database(SQLAlchemy):
     """One service's tables and sessions. Two services may both have an `Entry`, in one process."""
 
     Model: Any  # the declarative base of this database alone
     replays: Any = None  # the table of `kit.idempotency`, where a service has one
+    outbox: Any = None  # the table of `kit.outbox`, likewise
 
     def __init__(self) -> None:
         names = registry(metadata=MetaData(naming_convention=NAMES), type_annotation_map=TYPES)
@@ -117,6 +151,11 @@ class Database(SQLAlchemy):
         """From here on this transaction sees the rows of this person, who has just proved to be it."""
         self.session.info["user_id"] = user_id
         self.session.execute(select(_set("app.user_id", str(user_id))))
+
+    def act_in(self, tenant_id: UUID) -> None:
+        """From here on this request sees the rows of this tenant, which something other than a person's token named."""
+        g.identity = dataclasses.replace(g.identity, tenant_id=tenant_id)
+        self.session.execute(select(_set("app.tenant_id", str(tenant_id))))
 
     @contextmanager
     def every_tenant(self) -> Iterator[None]:
@@ -172,7 +211,7 @@ class Database(SQLAlchemy):
             "user": lambda: cls.user_id == _late(lambda: info.info.get("user_id") or current.user_id, Uuid()),
             "everywhere": lambda: _late(lambda: bool(info.info.get("everywhere")), Boolean()),
         }
-        return or_(*(conditions[word]() for word in cls.__fence__))
+        return or_(*(conditions[word]() for word in cls.__fence__ if word in conditions))  # `job` is a role, not a verb
 
 
 def _late(value: Callable[[], Any], type_: Any) -> Any:

@@ -21,7 +21,7 @@ from gunicorn.glogging import Logger
 from gunicorn.workers import gthread
 from gunicorn.workers.gthread import ThreadWorker
 
-from kit import errors, logs, trace
+from kit import background, errors, logs, trace
 from kit.config import WEB_THREADS, setting
 
 SLOW_CLIENT_SECONDS = setting("SLOW_CLIENT_SECONDS", 20.0, "How long a client may take to send one request.")
@@ -143,6 +143,16 @@ class Log(Logger):
         self.error_log.handlers = []
         self.error_log.setLevel(logging.WARNING)
         self.access_log.handlers = []
+
+
+def post_worker_init(worker: Any) -> None:
+    """A new process begins: so does its thread for work that outlives requests."""
+    background.start()
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """A process ends: so does that thread, after the step in hand."""
+    background.stop()
 
 
 def write_problem(sock: Any, status: int, reason: str, message: str) -> None:

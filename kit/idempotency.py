@@ -8,15 +8,15 @@ import hashlib
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
-from flask import Response, request
+from flask import Response, current_app, request
 from sqlalchemy import Index, LargeBinary, delete, func, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from kit import clock
 from kit.db import TenantOwned
-from kit.errors import BadRequest, Conflict, ValidationError
+from kit.errors import BadRequest, Conflict, Problem, ValidationError
 from kit.identity import current
 
 HEADER = "Idempotency-Key"
@@ -24,9 +24,17 @@ REPLAYED = "Idempotency-Replayed"
 KEPT = timedelta(days=1)
 KEY = re.compile(r"[!-~]{1,255}\Z")
 
+View = TypeVar("View", bound=Callable[..., Any])
+
 
 class MalformedIdempotencyKey(BadRequest):
     """An Idempotency-Key has 1 to 255 visible ASCII characters; a random UUID is a good one."""
+
+
+class IdempotencyKeyRequired(Problem):
+    """Send an Idempotency-Key header (a random UUID is a good one), so that a repeated request is not done twice."""
+
+    status = 428
 
 
 class IdempotencyKeyReused(ValidationError):
@@ -54,12 +62,20 @@ def replay_table(db: Any) -> Any:
     return Replay
 
 
+def key_required(view: View) -> View:
+    """A POST that moves money, which nobody may do twice by accident."""
+    view.key_required = True  # type: ignore[attr-defined]
+    return view
+
+
 def once(db: Any, view: Callable[[], Any]) -> Any:
     """The view's answer; or, for a POST whose key is known, the answer that it gave the first time.
 
-    Raises MalformedIdempotencyKey, IdempotencyKeyReused, IdempotencyKeyBusy.
+    Raises MalformedIdempotencyKey, IdempotencyKeyRequired, IdempotencyKeyReused, IdempotencyKeyBusy.
     """
     key = request.headers.get(HEADER)
+    if key is None and hasattr(current_app.view_functions.get(request.endpoint or ""), "key_required"):
+        raise IdempotencyKeyRequired
     if key is None or db.replays is None or request.method != "POST" or current.tenant_id is None:
         return view()
     if not KEY.match(key):

@@ -52,12 +52,14 @@ current = cast(Identity, LocalProxy(_present))
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a route accepts. `callers` names the siblings of an internal route; `bearer` admits an access token."""
+    """What a route accepts. `callers` names the siblings of an internal route; `bearer` admits an access token, and
+    `visitors` nobody in particular."""
 
     kind: str
     permission: str | None = None
     callers: frozenset[str] = frozenset()
     bearer: bool = False
+    visitors: bool = False
 
 
 def _marked(access: Access) -> Callable[[View], View]:
@@ -68,12 +70,13 @@ def _marked(access: Access) -> Callable[[View], View]:
     return mark
 
 
-def requires(permission: str | None = None, *, bearer: bool = False) -> Callable[[View], View]:
+def requires(permission: str | None = None, *, bearer: bool = False, visitors: bool = False) -> Callable[[View], View]:
     """A person, logged in; and holding this permission, when one is named.
 
     `bearer` also admits a person's own access token: for the few routes that check the session themselves.
+    `visitors` also admits nobody: for routes whose verbs decide what may be seen without logging in.
     """
-    return _marked(Access("person", permission, bearer=bearer))
+    return _marked(Access("person", permission, bearer=bearer, visitors=visitors))
 
 
 def public(view: View) -> View:
@@ -136,7 +139,7 @@ def _bearer(authorization: str) -> Identity:
 
 def admit(who: Identity, access: Access) -> None:
     """Let this identity through a route's door, or raise. Raises Unauthenticated or Forbidden."""
-    if access.kind == "public":
+    if access.kind == "public" or (access.visitors and not who.caller):
         return
     if access.kind == "internal":
         if not who.workload or who.caller not in access.callers:

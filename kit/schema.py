@@ -20,6 +20,9 @@ from kit import preconditions
 from kit.errors import snake_case
 from kit.pages import MAX_PAGE, MAX_PER_PAGE, PER_PAGE
 
+MAX_ITEMS = 50  # of any list or object inside a record
+MAX_DEPTH = 20
+
 ma = Marshmallow()
 
 
@@ -97,6 +100,12 @@ class Query(ma.Schema):
         unknown = RAISE
 
 
+class Removal(Query):
+    """How a record goes: out of use, or for good."""
+
+    hard_delete = fields.Boolean(load_default=False)
+
+
 class PageQuery(Query):
     """The parameters of every list: `page` and `per_page`, or `cursor` for deep lists; `sort=-created_at,name`."""
 
@@ -125,6 +134,11 @@ class Email(Line):
             return validate_email(text, check_deliverability=False).normalized.lower()
         except EmailNotValidError as error:
             raise ValidationError(f"Not an e-mail address: {error}") from error
+
+
+def short(maximum: int) -> Line:
+    """A text that may be absent."""
+    return Line(allow_none=True, validate=validate.Length(1, maximum))
 
 
 class LanguageTag(Line):
@@ -160,6 +174,41 @@ class Prose(fields.String):
         if "\x00" in text:
             raise ValidationError("The NUL character is not allowed.")
         return text
+
+
+class Tags(fields.List[Any]):
+    """Short labels, each once."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(Line(validate=validate.Length(1, 50)), validate=validate.Length(max=MAX_ITEMS), **options)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        return list(dict.fromkeys(super()._deserialize(value, *args, **kwargs)))
+
+
+class JsonObject(fields.Dict):
+    """Members of a client's own choice, as far as a JSON column can hold them and somebody could read them."""
+
+    def __init__(self, **options: Any) -> None:
+        checks: list[Any] = [validate.Length(max=MAX_ITEMS), _check_storable]
+        super().__init__(keys=Line(validate=validate.Length(1, 60)), validate=checks, **options)
+
+
+def _check_storable(value: Any, depth: int = 0) -> None:
+    if depth > MAX_DEPTH:
+        raise ValidationError(f"Nest at most {MAX_DEPTH} levels.")
+    if isinstance(value, str) and "\x00" in value:
+        raise ValidationError("The NUL character is not allowed.")
+    if isinstance(value, dict | list):
+        for item in [*value, *value.values()] if isinstance(value, dict) else value:
+            _check_storable(item, depth + 1)
+
+
+class Whole(fields.Nested):
+    """A part that is replaced as a whole: what it requires is required in a partial update too."""
+
+    def _load(self, value: Any, partial: Any = None) -> Any:
+        return super()._load(value, partial=False)
 
 
 class Moment(fields.AwareDateTime):

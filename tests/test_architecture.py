@@ -76,7 +76,7 @@ def test_every_module_says_what_it_is() -> None:
 
 
 def test_only_the_kit_commits() -> None:
-    allowed = {"kit/app.py", "kit/migrations/env.py", "alicerce/admin.py"}
+    allowed = {"kit/app.py", "kit/background.py", "kit/migrations/env.py", "alicerce/admin.py"}
     found = {
         relative(path)
         for path in python_files("services", "gateway", "contracts", "kit", "alicerce")
@@ -163,9 +163,11 @@ def test_the_table_opens_exactly_what_the_service_declares_public(service: str, 
     declared = set()
     for rule in app.url_map.iter_rules():
         view = app.view_functions[rule.endpoint]
-        if rule.endpoint not in BARE and view.access.kind == "public":
-            declared |= {f"{method} {rule.rule}" for method in rule.methods - {"HEAD", "OPTIONS"}}
-    opened = {f"{op.method} {op.path}" for op in routes.operations() if op.service == service and op.is_open}
+        if rule.endpoint not in BARE and (view.access.kind == "public" or view.access.visitors):
+            path = re.sub(r"<[^>]+>", "<id>", rule.rule.rstrip("/"))
+            mark = "optional" if view.access.visitors else "open"
+            declared |= {f"{method} {path} {mark}" for method in rule.methods - {"HEAD", "OPTIONS"}}
+    opened = {f"{op.method} {op.path} {op.mark}" for op in routes.operations() if op.service == service and op.mark}
     assert opened == declared
 
 

@@ -4,12 +4,16 @@ FORCE, so that the owner is fenced too; RESTRICTIVE, so that no later policy can
 transaction-local setting leaves an empty text behind, which must mean nobody rather than an error.
 """
 
-from alembic import op
+from alembic import context, op
+from sqlalchemy import make_url
+
+from kit.db import url_of
 
 CONDITIONS = {
     "tenant": "tenant_id = nullif(current_setting('app.tenant_id', true), '')::uuid",
     "user": "user_id = nullif(current_setting('app.user_id', true), '')::uuid",
     "everywhere": "current_setting('app.everywhere', true) = 'on'",
+    "job": "right(current_user::text, 4) = '_job'",
 }
 
 
@@ -20,3 +24,19 @@ def fence(table: str, *words: str) -> None:
     op.execute(f'ALTER TABLE "{table}" FORCE ROW LEVEL SECURITY')
     op.execute(f'CREATE POLICY everyone ON "{table}" USING (true) WITH CHECK (true)')
     op.execute(f'CREATE POLICY fence ON "{table}" AS RESTRICTIVE USING ({condition}) WITH CHECK ({condition})')
+
+
+def queue(table: str) -> None:
+    """Let the job role see which rows of a queue are due; what they say is read as their tenant."""
+    op.execute(f'GRANT SELECT (tenant_id, id, due_at) ON "{table}" TO "{_role("job")}"')
+
+
+def append_only(table: str, *changeable: str) -> None:
+    """Let the service add rows and never change or remove one, but for the named columns."""
+    op.execute(f'REVOKE UPDATE, DELETE ON "{table}" FROM "{_role("")}"')
+    if changeable:
+        op.execute(f'GRANT UPDATE ({", ".join(changeable)}) ON "{table}" TO "{_role("")}"')
+
+
+def _role(purpose: str) -> str:
+    return str(make_url(url_of(context.config.attributes["service"], purpose)).username)

@@ -142,6 +142,7 @@ class Verdict(Schema):
     sid = fields.String()
     tenant_id = fields.String()
     roles = fields.List(fields.String())
+    permissions = fields.List(fields.String())
     exp = fields.Integer()
 
 

@@ -6,9 +6,8 @@ from uuid import UUID
 
 from sqlalchemy import or_, select
 
-from kit import clock
+from kit import lifecycle
 from kit.errors import Conflict, NotFound
-from kit.identity import current
 from kit.pages import Page, paginate
 from kit.search import matching
 from services.customer.models import Customer, CustomerWord, db
@@ -27,14 +26,6 @@ class NoSuchCustomer(NotFound):
 
 class CustomerInactive(Conflict):
     """This customer is deactivated. Reactivate it before changing it."""
-
-
-class AlreadyInactive(Conflict):
-    """This customer is deactivated already."""
-
-
-class AlreadyActive(Conflict):
-    """This customer is active already."""
 
 
 def create_customer(**fields: Any) -> Customer:
@@ -96,21 +87,14 @@ def update_customer(customer_id: UUID, **changes: Any) -> Customer:
 
 def deactivate_customer(customer_id: UUID) -> None:
     """Take a customer out of use; it can come back. Raises NoSuchCustomer, AlreadyInactive."""
-    customer = db.lock(Customer, customer_id, NoSuchCustomer)
-    if not customer.is_active:
-        raise AlreadyInactive
-    customer.is_active = False
-    customer.deactivated_at, customer.deactivated_by = clock.now(), current.user_id
+    lifecycle.deactivate(db.lock(Customer, customer_id, NoSuchCustomer))
     db.session.flush()
 
 
 def activate_customer(customer_id: UUID) -> Customer:
     """Bring a customer back, unless its e-mail or number was taken meanwhile. Raises NoSuchCustomer, AlreadyActive."""
     customer = db.lock(Customer, customer_id, NoSuchCustomer)
-    if customer.is_active:
-        raise AlreadyActive
-    customer.is_active = True
-    customer.deactivated_at = customer.deactivated_by = None
+    lifecycle.activate(customer)
     db.session.flush()
     return customer
 

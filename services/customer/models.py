@@ -1,14 +1,15 @@
 """The nouns of customer."""
 
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, Text, text
+from sqlalchemy import Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from kit.db import Database, Record, TenantOwned
+from kit.db import Database, Record, TenantOwned, one_of, unique_among_active
 from kit.idempotency import replay_table
+from kit.lifecycle import Retirable
 from kit.search import word_table
 
 db = Database()
@@ -18,26 +19,16 @@ STAGES = ("lead", "prospect", "customer", "former")
 DOCUMENT_TYPES = ("cpf", "cnpj", "other")
 
 
-def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
-    # A text with a check, not an enum: comparing enums is not leakproof, so it would lose its index behind the fence.
-    return CheckConstraint(f"{column} IN ({', '.join(repr(value) for value in values)})", name=column)
-
-
-def _unique_among_active(column: str) -> Index:
-    # Partial, so that a deactivated customer does not block the address or number for a new one.
-    return Index(f"uq_customer_{column}", "tenant_id", column, unique=True, postgresql_where=text("is_active"))
-
-
-class Customer(db.Model, TenantOwned, Record):
+class Customer(db.Model, TenantOwned, Record, Retirable):
     """A person or a company that a tenant does business with."""
 
     __table_args__ = (
-        _one_of("type", TYPES),
-        _one_of("lifecycle_stage", STAGES),
-        _one_of("document_type", DOCUMENT_TYPES),
-        _unique_among_active("email"),
-        _unique_among_active("document"),
-        _unique_among_active("external_id"),
+        one_of("type", TYPES),
+        one_of("lifecycle_stage", STAGES),
+        one_of("document_type", DOCUMENT_TYPES),
+        unique_among_active("customer", "email"),
+        unique_among_active("customer", "document"),
+        unique_among_active("customer", "external_id"),
         Index("ix_customer_created_at", "tenant_id", "created_at", "id"),
         Index("ix_customer_updated_at", "tenant_id", "updated_at", "id"),
         Index("ix_customer_name", "tenant_id", "name", "id"),
@@ -65,9 +56,6 @@ class Customer(db.Model, TenantOwned, Record):
     consents: Mapped[dict[str, Any]] = mapped_column(default=dict)
     custom: Mapped[dict[str, Any]] = mapped_column(default=dict)
     notes: Mapped[str | None]
-    is_active: Mapped[bool] = mapped_column(default=True)
-    deactivated_at: Mapped[datetime | None]
-    deactivated_by: Mapped[UUID | None]
 
     def searchable(self) -> tuple[str | None, ...]:
         """The texts whose words find this customer.

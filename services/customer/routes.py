@@ -6,6 +6,7 @@ from uuid import UUID
 from kit.blueprint import Blueprint
 from kit.identity import requires
 from kit.pages import Page
+from kit.schema import Removal
 from services.customer import domain, schemas
 from services.customer.models import Customer
 
@@ -49,7 +50,7 @@ def update_customer(data: dict[str, Any], customer_id: UUID) -> Customer:
 
 @customers.delete("/<uuid:customer_id>")
 @requires("customer:delete")
-@customers.filters(schemas.Removal)
+@customers.filters(Removal)
 @customers.answers(200, message="Customer removed.")
 def remove_customer(how: dict[str, Any], customer_id: UUID) -> None:
     """Deactivate a customer, or remove it for good with `hard_delete=true`."""

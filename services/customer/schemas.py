@@ -9,12 +9,24 @@ from marshmallow import ValidationError, fields, post_load, validate, validates_
 from validate_docbr import CNPJ, CPF
 from webargs.fields import DelimitedList
 
-from kit.schema import Email, LanguageTag, Line, Moment, PageQuery, Prose, Query, Schema, TimeZone
+from kit.schema import (
+    MAX_ITEMS,
+    Email,
+    JsonObject,
+    LanguageTag,
+    Line,
+    Moment,
+    PageQuery,
+    Prose,
+    Schema,
+    Tags,
+    TimeZone,
+    Whole,
+    short,
+)
 from services.customer import models
 
 REGION = "BR"
-MAX_ITEMS = 50
-MAX_DEPTH = 20
 
 _cpf, _cnpj = CPF(), CNPJ()
 
@@ -44,13 +56,6 @@ class KeptMoment(Moment):
 
     def _serialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         return value
-
-
-class Whole(fields.Nested):
-    """A part that is replaced as a whole: what it requires is required in a partial update too."""
-
-    def _load(self, value: Any, partial: Any = None) -> Any:
-        return super()._load(value, partial=False)
 
 
 class Address(Schema):
@@ -91,22 +96,6 @@ class Consents(Schema):
     whatsapp = Whole(Consent)
 
 
-def short(maximum: int) -> Line:
-    """A text that may be absent."""
-    return Line(allow_none=True, validate=validate.Length(1, maximum))
-
-
-def storable(value: Any, depth: int = 0) -> None:
-    """Refuse what a JSON column cannot hold, or nobody could read. Raises ValidationError."""
-    if depth > MAX_DEPTH:
-        raise ValidationError(f"Nest at most {MAX_DEPTH} levels.")
-    if isinstance(value, str) and "\x00" in value:
-        raise ValidationError("The NUL character is not allowed.")
-    if isinstance(value, dict | list):
-        for item in [*value, *value.values()] if isinstance(value, dict) else value:
-            storable(item, depth + 1)
-
-
 class Customer(Schema):
     """A person or a company that a tenant does business with."""
 
@@ -129,14 +118,12 @@ class Customer(Schema):
     owner_id = fields.UUID(allow_none=True)
     lifecycle_stage = Line(validate=validate.OneOf(models.STAGES))
     source = short(100)
-    tags = fields.List(Line(validate=validate.Length(1, 50)), validate=validate.Length(max=MAX_ITEMS))
+    tags = Tags()
     external_id = short(100)
     preferred_language = LanguageTag(allow_none=True)
     timezone = TimeZone(allow_none=True)
     consents = Whole(Consents)
-    custom = fields.Dict(
-        keys=Line(validate=validate.Length(1, 60)), validate=[validate.Length(max=MAX_ITEMS), storable]
-    )
+    custom = JsonObject()
     notes = Prose(allow_none=True, validate=validate.Length(max=10_000))
     is_active = fields.Boolean(dump_only=True)
     deactivated_at = Moment(dump_only=True)
@@ -160,13 +147,11 @@ class Customer(Schema):
 
     @post_load
     def normalise(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Keep a document without its punctuation, in upper case; each tag once."""
+        """Keep a document without its punctuation, in upper case."""
         if data.get("document_type") in ("cpf", "cnpj") and data.get("document"):
             data["document"] = normalise_document(data["document"])
         if "document" in data and data["document"] is None:
             data["document_type"] = None
-        if "tags" in data:
-            data["tags"] = list(dict.fromkeys(data["tags"]))
         return data
 
     def format_document(self, customer: Any) -> str | None:
@@ -207,9 +192,3 @@ class Filters(PageQuery):
             document = data.pop("document")
             data["documents"] = [document, normalise_document(document)]
         return data
-
-
-class Removal(Query):
-    """How a customer goes: out of use, or for good."""
-
-    hard_delete = fields.Boolean(load_default=False)

@@ -8,6 +8,7 @@ import jwt
 import pytest
 from sqlalchemy import func, select
 
+from contracts.roles import permissions
 from kit import clock
 from services.auth.models import Session
 from tests.api import PASSWORD, Api, Person, add_member
@@ -301,6 +302,7 @@ class TestValidateToken:
             "valid": True,
             "user_id": owner.user_id,
             **{name: held[name] for name in ("sub", "sid", "tenant_id", "roles", "exp")},
+            "permissions": sorted(permissions(["owner"])),
         }
         assert owner.post(VALIDATE).ok() == verdict
 

@@ -6,7 +6,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 
-from contracts import tenant
+from contracts import roles, tenant
 from kit import clock, tokens
 from kit.config import one_of, setting
 from kit.errors import Conflict, Forbidden, NotFound, Unauthenticated, ValidationError
@@ -180,7 +180,8 @@ def validate_token(token: str) -> dict[str, Any]:
     except NotAMember:
         return {"valid": False, "reason": "membership ended"}
     shown = ("sub", "sid", "tenant_id", "roles", "exp")
-    return {"valid": True, "user_id": user_id} | {name: claims[name] for name in shown}
+    granted = {"permissions": sorted(roles.permissions(claims["roles"]))}
+    return {"valid": True, "user_id": user_id} | {name: claims[name] for name in shown} | granted
 
 
 def promote(identifier: str) -> User:

@@ -1,0 +1,175 @@
+"""Work that outlives its request: queues in the service's own database, and one thread a process that empties them.
+
+A row of a queue is due until its work sets `due_at` to None or removes the row. Which rows of all tenants are due is
+seen by the job role alone, which can read nothing but their ids; the work itself runs as the row's tenant, in a
+transaction of its own that holds the row. A crash rolls back to where the last transaction ended.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any, ClassVar
+from uuid import UUID
+
+from flask import g
+from sqlalchemy import Engine, Index, create_engine, select, text
+from sqlalchemy.orm import Mapped, declared_attr, mapped_column
+
+from kit import clock, deadline, logs, trace
+from kit.db import TenantOwned, engine_options, url_of
+from kit.errors import Problem
+from kit.identity import Identity
+
+POLL_S = 5.0  # how late work may be found that another process, now dead, has left
+BATCH = 20
+FIRST_RETRY = timedelta(seconds=2)
+LAST_RETRY = timedelta(hours=1)
+
+
+class Queued(TenantOwned):
+    """A row that is work to do. `queue(…)` in its revision lets the job role see when it is due."""
+
+    __fence__: ClassVar[tuple[str, ...]] = ("tenant", "job")
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=clock.new_id, sort_order=-10)
+    due_at: Mapped[datetime | None] = mapped_column(default=clock.now)
+    attempts: Mapped[int] = mapped_column(default=0)
+    user_id: Mapped[UUID | None]
+
+    @declared_attr.directive
+    def __table_args__(cls) -> Any:  # noqa: N805 - called with the class
+        name = f"ix_{cls.__tablename__}_due"  # type: ignore[attr-defined]
+        return (Index(name, "tenant_id", "due_at", postgresql_where=text("due_at IS NOT NULL")),)
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A table of work, and what does a row's next step: within a few seconds, and harmless when repeated."""
+
+    model: Any
+    step: Callable[[Any], None]
+
+
+def sweep(app: Any) -> bool:
+    """Do one step of each of the oldest due rows; whether there were any."""
+    found = [(queue, tenant_id, id) for queue in app.queues for tenant_id, id in _due(app, queue)]
+    for queue, tenant_id, id in found:
+        work(app, queue, tenant_id, id)
+    return bool(found)
+
+
+def drain(app: Any) -> None:
+    """Work until nothing is due."""
+    while sweep(app):
+        pass
+
+
+def work(app: Any, queue: Queue, tenant_id: UUID, id: UUID) -> None:
+    """One step of one row, unless somebody else is at it. A failure is logged, and tried again later and later."""
+    with _acting(app, tenant_id) as session:
+        try:
+            row = _take(session, queue, id)
+            if row is None:
+                return
+            g.identity = Identity(app.name, row.user_id, tenant_id, workload=True)
+            queue.step(row)
+            session.commit()
+        except Exception as error:
+            session.rollback()
+            unexpected = not isinstance(error, Problem)
+            logs.logger(app.name).warning("%s left for later: %s", queue.model.__name__, error, exc_info=unexpected)
+            _put_off(session, queue, id)
+
+
+def _take(session: Any, queue: Queue, id: UUID) -> Any:
+    query = select(queue.model).where(queue.model.id == id, queue.model.due_at <= clock.now())
+    return session.scalar(query.with_for_update(skip_locked=True).execution_options(populate_existing=True))
+
+
+def _put_off(session: Any, queue: Queue, id: UUID) -> None:
+    row = _take(session, queue, id)
+    if row is not None:
+        row.attempts += 1
+        row.due_at = clock.now() + min(FIRST_RETRY * 2 ** min(row.attempts, 20), LAST_RETRY)
+        session.commit()
+
+
+def _due(app: Any, queue: Queue) -> list[Any]:
+    table = queue.model.__table__.c
+    query = select(table.tenant_id, table.id).where(table.due_at <= clock.now()).order_by(table.due_at).limit(BATCH)
+    with _engine(app.name).connect() as connection:
+        return list(connection.execute(query))
+
+
+@lru_cache
+def _engine(service: str) -> Engine:
+    options = engine_options(service) | {"pool_size": 1, "max_overflow": 0}
+    return create_engine(url_of(service, "job"), **options)
+
+
+@contextmanager
+def _acting(app: Any, tenant_id: UUID) -> Iterator[Any]:
+    left = str(deadline.remaining_ms())  # of the request that this follows, or a whole budget
+    with app.app_context():
+        g.component, g.request_id = app.name, trace.request_id(None)
+        g.identity = Identity(app.name, None, tenant_id, workload=True)
+        deadline.start(left)
+        yield app.db.session
+
+
+class Thread(threading.Thread):
+    """Empties the queues of the services of this process."""
+
+    def __init__(self, apps: list[Any]) -> None:
+        super().__init__(name="background", daemon=True)
+        self.apps, self.awake, self.ending = apps, threading.Event(), False
+
+    def run(self) -> None:
+        while not self.ending:
+            self.awake.clear()
+            worked = [self._sweep(app) for app in self.apps]
+            if not any(worked):
+                self.awake.wait(POLL_S)
+
+    def _sweep(self, app: Any) -> bool:
+        try:
+            return sweep(app)
+        except Exception as error:
+            level = logging.DEBUG if self.ending else logging.WARNING
+            logs.logger(app.name).log(level, "the queues cannot be read: %s", error)
+            return False
+
+
+_apps: list[Any] = []
+_thread: Thread | None = None
+
+
+def register(app: Any) -> None:
+    """Remember a service that has queues, for the thread of its process."""
+    _apps.append(app)
+
+
+def start() -> None:
+    """Start the thread of this process, if any service here has queues."""
+    global _thread
+    if _apps and _thread is None:
+        _thread = Thread(_apps)
+        _thread.start()
+
+
+def wake() -> None:
+    """Something is due now. Without a thread, as in tests, whoever wants it done calls `drain`."""
+    if _thread:
+        _thread.awake.set()
+
+
+def stop() -> None:
+    """Let the step in hand end; there will be no other in this process."""
+    if _thread:
+        _thread.ending = True
+        wake()
+        _thread.join(timeout=deadline.BUDGET_MS / 1000)
