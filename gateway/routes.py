@@ -75,6 +75,70 @@ TABLE = (
         PUT    /customers/<id>
         DELETE /customers/<id>
         PATCH  /customers/<id>/activate
+        GET    /customers/<id>/history
+        GET    /customers/<id>/overview
+        GET    /customers/<id>/export
+        POST   /customers/<id>/erase
+        GET    /customers/<id>/duplicates
+        POST   /customers/<id>/merge
+        GET    /customers/duplicates
+        GET    /customers/tags
+        POST   /customers/batch/upsert
+        GET    /customers/export.csv
+        POST   /customers/import
+        GET    /customers/imports
+        GET    /customers/imports/<id>
+        GET    /customers/imports/<id>/rows
+        """,
+    ),
+    Door(
+        "product",
+        ("/api", "/product"),
+        """
+        GET    /products                optional
+        POST   /products
+        GET    /products/<id>           optional
+        PUT    /products/<id>
+        DELETE /products/<id>
+        PATCH  /products/<id>/activate
+        GET    /products/<id>/prices
+        GET    /products/categories
+        POST   /products/categories
+        GET    /products/categories/<id>
+        PUT    /products/categories/<id>
+        DELETE /products/categories/<id>
+        GET    /products/catalogue
+        PUT    /products/catalogue
+        POST   /products/catalogue/rotate-key
+        """,
+    ),
+    Door(
+        "interaction",
+        ("/api", "/interaction"),
+        """
+        GET    /customers/<id>/interactions
+        POST   /customers/<id>/interactions
+        GET    /customers/<id>/interactions/<id>
+        PUT    /customers/<id>/interactions/<id>
+        DELETE /customers/<id>/interactions/<id>
+        GET    /customers/<id>/timeline
+        GET    /customers/<id>/transactions
+        POST   /customers/<id>/transactions
+        GET    /customers/<id>/transactions/<id>
+        POST   /customers/<id>/transactions/<id>/settle
+        POST   /customers/<id>/transactions/<id>/reverse
+        GET    /customers/<id>/balance
+        GET    /customers/<id>/statement
+        GET    /customers/<id>/statement.csv
+        GET    /interactions
+        GET    /transactions
+        GET    /transactions/summary
+        GET    /interaction-types
+        POST   /interaction-types
+        GET    /interaction-types/<id>
+        PUT    /interaction-types/<id>
+        DELETE /interaction-types/<id>
+        PATCH  /interaction-types/<id>/activate
         """,
     ),
 )

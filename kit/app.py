@@ -10,15 +10,15 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from flask import Flask, Response, g, request
 from flask_smorest import Api
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError, OperationalError, SQLAlchemyError
-from sqlalchemy.orm.exc import StaleDataError
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from kit import background, config, deadline, errors, idempotency, identity, logs, outbox, remote, trace
 from kit.background import Queue
 from kit.blueprint import Blueprint, dumps
+from kit.database_errors import from_database
 from kit.db import Database, engine_options, url_of
-from kit.errors import Conflict, DeadlineExceeded, Problem, Unavailable
+from kit.errors import Problem, Unavailable
 from kit.identity import current
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
@@ -29,14 +29,6 @@ POWERFUL = """
     FROM pg_roles WHERE rolname = current_user
 """
 BARE = ("/health", "/live", "/ready", "/openapi.json")
-
-
-class AlreadyExists(Conflict):
-    """Another record already has this value."""
-
-
-class StillReferenced(Conflict):
-    """Something else still points at this."""
 
 
 class PowerfulRole(Unavailable):
@@ -199,30 +191,6 @@ def handle_errors(app: Flask) -> None:
     app.register_error_handler(HTTPException, http)
     app.register_error_handler(SQLAlchemyError, database)
     app.register_error_handler(Exception, unexpected)
-
-
-def from_database(error: SQLAlchemyError) -> Problem | None:
-    """The problem that a database error stands for, or None when it is a defect of ours.
-
-    A unique index is named `uq_<table>_<field>`, so the field that clashed can be named from it.
-    """
-    original: Any = getattr(error, "orig", None)
-    state = getattr(original, "pgcode", None) or ""
-    if isinstance(error, IntegrityError) and state == "23505":
-        constraint = original.diag.constraint_name or ""
-        field = constraint.removeprefix(f"uq_{original.diag.table_name}_")
-        return AlreadyExists(f"Another record already has this {field}.", errors={field: ["Is already in use."]})
-    if state == "23503":
-        return StillReferenced()
-    if state == "57014":
-        return DeadlineExceeded()
-    if state in ("40001", "40P01", "55P03") or isinstance(error, StaleDataError):
-        return Unavailable("Others are changing the same record. Try again.", code="busy", retry_after_s=1)
-    if isinstance(error, OperationalError) or "QueuePool" in str(error) or state.startswith(("08", "53", "57P")):
-        return Unavailable(
-            "The database cannot be reached. Try again shortly.", code="database_unavailable", retry_after_s=2
-        )
-    return None
 
 
 def _bare_routes(app: Service) -> None:

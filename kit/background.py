@@ -17,7 +17,7 @@ from uuid import UUID
 
 from flask import g
 from sqlalchemy import Engine, Index, create_engine, select, text
-from sqlalchemy.orm import Mapped, declared_attr, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 from kit import clock, deadline, logs, trace
 from kit.db import TenantOwned, engine_options, url_of
@@ -31,7 +31,7 @@ LAST_RETRY = timedelta(hours=1)
 
 
 class Queued(TenantOwned):
-    """A row that is work to do. `queue(…)` in its revision lets the job role see when it is due."""
+    """A row that is work to do, with a `due_index`. `queue(…)` in its revision lets the job role see when it is due."""
 
     __fence__: ClassVar[tuple[str, ...]] = ("tenant", "job")
 
@@ -40,10 +40,10 @@ class Queued(TenantOwned):
     attempts: Mapped[int] = mapped_column(default=0)
     user_id: Mapped[UUID | None]
 
-    @declared_attr.directive
-    def __table_args__(cls) -> Any:  # noqa: N805 - called with the class
-        name = f"ix_{cls.__tablename__}_due"  # type: ignore[attr-defined]
-        return (Index(name, "tenant_id", "due_at", postgresql_where=text("due_at IS NOT NULL")),)
+
+def due_index(table: str) -> Index:
+    """The index by which due rows are found; it belongs to every queue."""
+    return Index(f"ix_{table}_due", "tenant_id", "due_at", postgresql_where=text("due_at IS NOT NULL"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
 from kit import background, clock
-from kit.background import Queue, Queued
+from kit.background import Queue, Queued, due_index
 from kit.blueprint import Blueprint
 from kit.client import Sibling
 from kit.db import TenantOwned
@@ -48,6 +48,7 @@ def outbox_table(db: Any) -> Any:
     """A service's table of facts that are still to be delivered, one row for each listener."""
 
     class Outbox(db.Model, Queued):
+        __table_args__ = (due_index("outbox"),)
         listener: Mapped[str]
         name: Mapped[str]
         data: Mapped[dict[str, Any]]

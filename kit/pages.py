@@ -82,7 +82,8 @@ def paginate(
         ordered = ordered.where(_after(orders, _decode(cursor, orders)))
     elif page > 1:
         ordered = ordered.offset((page - 1) * per_page)
-    rows = db.session.scalars(ordered.limit(per_page + 1)).all()
+    result = db.session.execute(ordered.limit(per_page + 1))
+    rows = result.all() if len(query.column_descriptions) > 1 else result.scalars().all()
     items, more = rows[:per_page], len(rows) > per_page
     following = _encode(items[-1], orders) if more else None
     return Page(items, total, exact, page, per_page, following)

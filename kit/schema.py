@@ -43,13 +43,14 @@ class Schema(SQLAlchemySchema):
         unknown = RAISE
         load_instance = False
 
+    singular: ClassVar[str] = ""
     plural: ClassVar[str] = ""
     bare: ClassVar[bool] = False  # its members stand in the answer by themselves, without an envelope
 
     @classmethod
     def key(cls) -> str:
         """The envelope's key for one: `customer`."""
-        return snake_case(cls.__name__)
+        return cls.singular or snake_case(cls.__name__)
 
     @classmethod
     def keys(cls) -> str:

@@ -11,17 +11,17 @@ leakproof; a range over (tenant, word) in C collation keeps it. A model says wha
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import ForeignKeyConstraint, Index, Select, String, delete, event, insert, select
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import ForeignKeyConstraint, Index, Select, String, Uuid, delete, event, insert, select, tuple_
+from sqlalchemy.orm import mapped_column
 
 from kit.db import TenantOwned
 
 MAX_TERMS = 8
 MAX_WORD = 64
+MAX_KEY = 300
 
 
 def normalise(text: str) -> str:
@@ -49,32 +49,52 @@ def words(texts: Iterable[str | None]) -> set[str]:
 
 def word_table(db: Any, model: Any) -> Any:
     """The table of a model's words, kept up to date in the transaction that changes a row."""
+    return _entries(db, model, "word", MAX_WORD, lambda row: words(row.searchable()))
+
+
+def key_table(db: Any, model: Any) -> Any:
+    """The table of what tells two rows for the same thing, such as `email:ana@example.com`; kept like the words.
+
+    The model says what: `def identifying(self): return {…}`.
+    """
+    return _entries(db, model, "key", MAX_KEY, lambda row: {key[:MAX_KEY] for key in row.identifying()})
+
+
+def _entries(db: Any, model: Any, name: str, length: int, entries_of: Callable[[Any], set[str]]) -> Any:
+    """A table (tenant, entry, record), with the entries in a column called `name`."""
     table = model.__tablename__
+    arguments = (
+        ForeignKeyConstraint(["tenant_id", "record_id"], [f"{table}.tenant_id", f"{table}.id"], ondelete="CASCADE"),
+        Index(f"ix_{table}_{name}_record", "tenant_id", "record_id"),
+    )
+    columns = {
+        "__tablename__": f"{table}_{name}",
+        "__table_args__": arguments,
+        name: mapped_column(String(length, collation="C"), primary_key=True),
+        "record_id": mapped_column(Uuid, primary_key=True),
+    }
+    entries: Any = type(f"{model.__name__}{name.capitalize()}", (db.Model, TenantOwned), columns)
+    column, record_id = entries.__table__.c[name], entries.__table__.c.record_id
 
-    class Word(db.Model, TenantOwned):
-        __tablename__ = f"{table}_word"
-        __table_args__ = (
-            ForeignKeyConstraint(["tenant_id", "record_id"], [f"{table}.tenant_id", f"{table}.id"], ondelete="CASCADE"),
-            Index(f"ix_{table}_word_record", "tenant_id", "record_id"),
-        )
-        word: Mapped[str] = mapped_column(String(MAX_WORD, collation="C"), primary_key=True)
-        record_id: Mapped[UUID] = mapped_column(primary_key=True)
+    def rewrite(session: Any, _context: Any) -> None:
+        """Once per flush and for all its rows, so that a thousand new rows cost two statements."""
+        new = [row for row in session.new if isinstance(row, model)]
+        changed = [row for row in session.dirty if isinstance(row, model)]
+        if not new and not changed:
+            return
+        connection, tenant_id = session.connection(), (new or changed)[0].tenant_id
+        wanted = {(row.id, entry) for row in (*new, *changed) for entry in entries_of(row)}
+        own = entries.__table__.c.tenant_id == tenant_id
+        present = select(record_id, column).where(own, record_id.in_([row.id for row in changed]))
+        old = {(id, entry) for id, entry in connection.execute(present)} if changed else set()
+        if gone := old - wanted:
+            connection.execute(delete(entries.__table__).where(own, tuple_(record_id, column).in_(gone)))
+        if added := wanted - old:
+            rows = [{"tenant_id": tenant_id, "record_id": id, name: entry} for id, entry in sorted(added)]
+            connection.execute(insert(entries.__table__), rows)
 
-    Word.__name__ = f"{model.__name__}Word"
-
-    def rewrite(_mapper: Any, connection: Any, row: Any) -> None:
-        new = words(row.searchable())
-        own = (Word.__table__.c.tenant_id == row.tenant_id) & (Word.__table__.c.record_id == row.id)
-        old = set(connection.scalars(select(Word.__table__.c.word).where(own)))
-        if gone := old - new:
-            connection.execute(delete(Word.__table__).where(own, Word.__table__.c.word.in_(gone)))
-        if added := new - old:
-            rows = [{"tenant_id": row.tenant_id, "record_id": row.id, "word": word} for word in sorted(added)]
-            connection.execute(insert(Word.__table__), rows)
-
-    event.listen(model, "after_insert", rewrite)
-    event.listen(model, "after_update", rewrite)
-    return Word
+    event.listen(db.session, "after_flush", rewrite)
+    return entries
 
 
 def matching(query: Select[Any], model: Any, word: Any, text: str | None) -> Select[Any]:

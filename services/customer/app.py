@@ -3,4 +3,4 @@ from services.customer import models, routes
 
 
 def create_app() -> Service:
-    return create_service("customer", port=8240, db=models.db, blueprints=[routes.customers])
+    return create_service("customer", port=8240, db=models.db, blueprints=routes.blueprints, queues=routes.queues)

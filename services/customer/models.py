@@ -1,22 +1,30 @@
 """The nouns of customer."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, Text
+from sqlalchemy import ForeignKeyConstraint, Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from kit.db import Database, Record, TenantOwned, one_of, unique_among_active
+from kit import clock
+from kit.background import Queued, due_index
+from kit.db import Database, Entry, Record, TenantOwned, one_of, unique_among_active
 from kit.idempotency import replay_table
 from kit.lifecycle import Retirable
-from kit.search import word_table
+from kit.outbox import outbox_table
+from kit.search import key_table, terms, word_table
 
 db = Database()
 
 TYPES = ("person", "company")
 STAGES = ("lead", "prospect", "customer", "former")
 DOCUMENT_TYPES = ("cpf", "cnpj", "other")
+IMPORT_STATUSES = ("checking", "writing", "checked", "done", "refused")
+LIKENESSES = ("email", "document", "name+phone")  # by which two customers may be one
+ID_PROPERTIES = ("external_id", "document", "email")  # by which one is found again, the strongest first
+MODES = ("upsert", "insert", "update_only")
+OUTCOMES = ("valid", "created", "updated", "unchanged", "faulty")
 
 
 class Customer(db.Model, TenantOwned, Record, Retirable):
@@ -29,9 +37,14 @@ class Customer(db.Model, TenantOwned, Record, Retirable):
         unique_among_active("customer", "email"),
         unique_among_active("customer", "document"),
         unique_among_active("customer", "external_id"),
+        # Who was merged into somebody is that somebody, and goes with it.
+        ForeignKeyConstraint(
+            ["tenant_id", "merged_into_id"], ["customer.tenant_id", "customer.id"], ondelete="CASCADE"
+        ),
         Index("ix_customer_created_at", "tenant_id", "created_at", "id"),
         Index("ix_customer_updated_at", "tenant_id", "updated_at", "id"),
         Index("ix_customer_name", "tenant_id", "name", "id"),
+        Index("ix_customer_merged_into_id", "tenant_id", "merged_into_id"),
     )
 
     type: Mapped[str] = mapped_column(default="person")
@@ -56,6 +69,8 @@ class Customer(db.Model, TenantOwned, Record, Retirable):
     consents: Mapped[dict[str, Any]] = mapped_column(default=dict)
     custom: Mapped[dict[str, Any]] = mapped_column(default=dict)
     notes: Mapped[str | None]
+    merged_into_id: Mapped[UUID | None]
+    erased_at: Mapped[datetime | None]
 
     def searchable(self) -> tuple[str | None, ...]:
         """The texts whose words find this customer.
@@ -70,6 +85,71 @@ class Customer(db.Model, TenantOwned, Record, Retirable):
         names = (self.name, self.legal_name, self.email, *self.emails)
         return (*names, self.document, *written, self.external_id, *phones, *local, *self.tags)
 
+    def identifying(self) -> set[str]:
+        """What would be the same for a second record of this customer: e-mail, document, or name and phone."""
+        name = " ".join(terms(self.name))
+        phones = {phone for phone in (self.phone, *self.phones) if phone}
+        keys = {f"email:{email}" for email in (self.email, *self.emails) if email}
+        keys |= {f"name+phone:{phone} {name}" for phone in phones}
+        if self.document:
+            keys.add(f"document:{''.join(filter(str.isalnum, self.document)).upper()}")
+        if self.external_id:
+            keys.add(f"external_id:{self.external_id}")
+        return keys or {f"name:{name}"}  # nothing else tells who this is
+
+
+class Change(db.Model, TenantOwned, Entry):
+    """What was done to a customer, by whom: `{"field": [before, after]}`."""
+
+    __tablename__ = "customer_change"
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant_id", "customer_id"], ["customer.tenant_id", "customer.id"], ondelete="CASCADE"),
+        Index("ix_customer_change_customer_id", "tenant_id", "customer_id", "created_at", "id"),
+    )
+    customer_id: Mapped[UUID]
+    action: Mapped[str]
+    changes: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class Import(db.Model, Queued):
+    """A file of customers on its way in: first every row is checked, then, when none is faulty, all are written."""
+
+    __tablename__ = "customer_import"
+    __table_args__ = (
+        due_index("customer_import"),
+        one_of("status", IMPORT_STATUSES),
+        Index("ix_customer_import_created_at", "tenant_id", "created_at", "id"),
+    )
+    status: Mapped[str] = mapped_column(default="checking")
+    is_dry_run: Mapped[bool]
+    skips_faulty: Mapped[bool]
+    id_property: Mapped[str | None]
+    total: Mapped[int]
+    position: Mapped[int] = mapped_column(default=0)  # the last row of the present pass that is settled
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    finished_at: Mapped[datetime | None]
+
+
+class ImportRow(db.Model, TenantOwned):
+    """A row of such a file. `cells` become fields when they are checked, and are forgotten when all is over."""
+
+    __tablename__ = "customer_import_row"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["tenant_id", "import_id"], ["customer_import.tenant_id", "customer_import.id"], ondelete="CASCADE"
+        ),
+        one_of("outcome", OUTCOMES),
+    )
+    import_id: Mapped[UUID] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    cells: Mapped[dict[str, Any] | None]
+    keys: Mapped[list[str]] = mapped_column(default=list)
+    outcome: Mapped[str | None]
+    customer_id: Mapped[UUID | None]
+    errors: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
 
 CustomerWord = word_table(db, Customer)
+CustomerKey = key_table(db, Customer)
+Outbox = outbox_table(db)
 Replay = replay_table(db)

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import create_engine, pool, text
 
 from contracts.roles import permissions
-from kit import identity, transport
+from kit import background, identity, transport
 from kit.db import normalise
 from kit.identity import GATEWAY, Identity
 from tests.api import Person
@@ -107,3 +107,8 @@ def unreachable(name: str) -> Iterator[None]:
 
 def statuses(answers: list[Any]) -> list[int]:
     return sorted(answer.status for answer in answers)
+
+
+def drain(service: str) -> None:
+    """Do the work that waits in a service's queues, as its background thread would."""
+    background.drain(app_of(service))

@@ -1,4 +1,4 @@
-"""The JSON of customer: what may come in, what goes out."""
+"""The JSON of a customer."""
 
 import re
 from datetime import UTC
@@ -18,6 +18,7 @@ from kit.schema import (
     Moment,
     PageQuery,
     Prose,
+    Query,
     Schema,
     Tags,
     TimeZone,
@@ -112,7 +113,7 @@ class Customer(Schema):
     phones = fields.List(Phone(), validate=validate.Length(max=MAX_ITEMS))
     document_type = Line(allow_none=True, validate=validate.OneOf(models.DOCUMENT_TYPES))
     document = short(40)
-    document_formatted = fields.Method("format_document", dump_only=True)
+    document_formatted = fields.Function(lambda customer: format_document(customer), dump_only=True)
     birth_date = fields.Date(allow_none=True)
     addresses = fields.List(Whole(Address), validate=validate.Length(max=MAX_ITEMS))
     owner_id = fields.UUID(allow_none=True)
@@ -125,7 +126,9 @@ class Customer(Schema):
     consents = Whole(Consents)
     custom = JsonObject()
     notes = Prose(allow_none=True, validate=validate.Length(max=10_000))
+    merged_into_id = fields.UUID(dump_only=True)
     is_active = fields.Boolean(dump_only=True)
+    erased_at = Moment(dump_only=True)
     deactivated_at = Moment(dump_only=True)
     created_at = Moment(dump_only=True)
     updated_at = Moment(dump_only=True)
@@ -154,14 +157,26 @@ class Customer(Schema):
             data["document_type"] = None
         return data
 
-    def format_document(self, customer: Any) -> str | None:
-        """A CPF as 529.982.247-25 and a CNPJ as 12.ABC.345/01DE-35."""
-        value = customer.document
-        if not value or customer.document_type == "other":
-            return value  # type: ignore[no-any-return]
-        if customer.document_type == "cpf":
-            return f"{value[:3]}.{value[3:6]}.{value[6:9]}-{value[9:]}"
-        return f"{value[:2]}.{value[2:5]}.{value[5:8]}/{value[8:12]}-{value[12:]}"
+
+def format_document(customer: Any) -> str | None:
+    """A CPF as 529.982.247-25 and a CNPJ as 12.ABC.345/01DE-35."""
+    value = customer.document
+    if not value or customer.document_type == "other":
+        return value  # type: ignore[no-any-return]
+    if customer.document_type == "cpf":
+        return f"{value[:3]}.{value[3:6]}.{value[6:9]}-{value[9:]}"
+    return f"{value[:2]}.{value[2:5]}.{value[5:8]}/{value[8:12]}-{value[12:]}"
+
+
+class KnownCustomer(Schema):
+    """What siblings may know of a customer."""
+
+    singular = "customer"
+
+    id = fields.UUID()
+    name = fields.String()
+    is_active = fields.Boolean()
+    merged_into_id = fields.UUID()
 
 
 def normalise_document(document: str) -> str:
@@ -169,8 +184,8 @@ def normalise_document(document: str) -> str:
     return re.sub(r"[\s./-]", "", document).upper()
 
 
-class Filters(PageQuery):
-    """What the list of customers can be narrowed by."""
+class Selection(Query):
+    """Which customers."""
 
     active_only = fields.Boolean(load_default=True)
     search = Line(validate=validate.Length(max=200))
@@ -184,6 +199,7 @@ class Filters(PageQuery):
     owner_id = fields.UUID(data_key="filter[owner_id]")
     lifecycle_stage = Line(data_key="filter[lifecycle_stage]", validate=validate.OneOf(models.STAGES))
     type = Line(data_key="filter[type]", validate=validate.OneOf(models.TYPES))
+    consent = Line(data_key="filter[consent]", validate=validate.OneOf(tuple(Consents().fields)))
 
     @post_load
     def normalise(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
@@ -192,3 +208,95 @@ class Filters(PageQuery):
             document = data.pop("document")
             data["documents"] = [document, normalise_document(document)]
         return data
+
+
+class Filters(Selection, PageQuery):
+    """What the list of customers can be narrowed by."""
+
+
+class Pages(PageQuery):
+    """The parameters of a list without filters."""
+
+
+class Change(Schema):
+    """A line of a customer's history: `changes` holds, for each field, its value before and after."""
+
+    id = fields.UUID()
+    customer_id = fields.UUID()
+    action = fields.String()
+    changes = fields.Dict()
+    created_at = Moment()
+    created_by = fields.UUID()
+
+
+class TagCount(Schema):
+    tag = fields.String()
+    count = fields.Integer()
+
+
+class Tally(Schema):
+    """Every tag in use and how often."""
+
+    bare = True
+
+    tags = fields.List(fields.Nested(TagCount))
+
+
+class ByQuery(PageQuery):
+    """Which likenesses make a duplicate."""
+
+    by = DelimitedList(Line())
+
+    @post_load
+    def check_by(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """`name+phone` also as a query string decodes it."""
+        if "by" in data:
+            data["by"] = [kind.replace(" ", "+") for kind in data["by"]]
+            if not data["by"] or not set(data["by"]) <= set(models.LIKENESSES):
+                raise ValidationError({"by": [f"Choose from {', '.join(models.LIKENESSES)}."]})
+        return data
+
+
+class Duplicate(Schema):
+    """Active customers that share a value, the oldest first."""
+
+    by = fields.String()
+    value = fields.String()
+    customers = fields.List(fields.Nested(Customer))
+
+
+MERGEABLE = (
+    *("name", "type", "legal_name", "email", "phone", "document", "birth_date", "owner_id", "lifecycle_stage"),
+    *("source", "external_id", "preferred_language", "timezone"),
+)
+
+
+class Merge(Schema):
+    """Whom to take in. `field_rules` names, for a field, the customer whose value wins."""
+
+    source_ids = fields.List(fields.UUID(), required=True, validate=validate.Length(1, 20))
+    field_rules = fields.Dict(keys=Line(validate=validate.OneOf(MERGEABLE)), values=fields.UUID(), load_default=dict)
+    dry_run = fields.Boolean(load_default=False)
+
+
+class Overview(Schema):
+    """A customer at a glance; `unavailable` names services whose part is missing."""
+
+    customer = fields.Nested(Customer)
+    interaction_count = fields.Integer(attribute="history.interaction_count")
+    last_interaction_at = fields.Raw(attribute="history.last_interaction_at")
+    interactions = fields.Raw(attribute="history.interactions")
+    transaction_count = fields.Integer(attribute="history.transaction_count")
+    balances = fields.Raw(attribute="history.balances")
+    unavailable = fields.List(fields.String())
+
+
+class Export(Schema):
+    """Everything that is kept about a customer."""
+
+    exported_at = Moment()
+    customer = fields.Nested(Customer)
+    merged = fields.List(fields.Nested(Customer))
+    history = fields.List(fields.Nested(Change))
+    interactions = fields.Raw()
+    transactions = fields.Raw()

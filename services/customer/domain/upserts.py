@@ -1,0 +1,115 @@
+"""Upserts: many customers at once, each found again by what identifies it, so that repeating changes nothing."""
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from kit import clock
+from kit.database_errors import from_database
+from kit.search import MAX_KEY
+from services.customer.domain.customers import change, differences
+from services.customer.models import ID_PROPERTIES, Customer, CustomerKey, db
+
+
+@dataclass(slots=True)
+class Row:
+    """One customer to be kept: its number for the report, its checked fields, or what is wrong with them."""
+
+    number: int
+    fields: dict[str, Any]
+    errors: dict[str, Any] = field(default_factory=dict)
+    outcome: str | None = None
+    customer_id: UUID | None = None
+
+    def __post_init__(self) -> None:
+        if self.errors:
+            self.outcome = "faulty"
+
+    def refuse(self, **errors: Any) -> None:
+        """Leave this row out, and say why."""
+        self.outcome, self.errors, self.customer_id = "faulty", errors, None
+
+
+def keys_of(fields: dict[str, Any], id_property: str | None) -> list[str]:
+    """What a row is found again by, the strongest first: a number or address of its own, else its name and phone.
+
+    The same texts as `Customer.identifying` gives, so that they can be looked up.
+    """
+    own = {key[:MAX_KEY] for key in Customer(**{"name": "", "emails": [], "phones": [], **fields}).identifying()}
+    names = (id_property,) if id_property else ID_PROPERTIES
+    strong = [key for name in names for key in own if key.startswith(f"{name}:") and _is_main(name, key, fields)]
+    return strong if strong or id_property else sorted(own)
+
+
+def _is_main(name: str, key: str, fields: dict[str, Any]) -> bool:
+    return name != "email" or key == f"email:{fields.get('email')}"
+
+
+def upsert(rows: list[Row], *, mode: str = "upsert", id_property: str | None = None, dry_run: bool = False) -> None:
+    """Keep each row that has no errors yet, and write down its outcome: created, updated, unchanged or faulty.
+
+    All go to the database at once; when it refuses one of them, one by one.
+    """
+    for row in rows:
+        if id_property and not row.errors and not row.fields.get(id_property):
+            row.refuse(**{id_property: ["Is needed to find this customer again."]})
+    waiting = [row for row in rows if not row.errors]
+    known = _known({row.number: keys_of(row.fields, id_property) for row in waiting})
+    try:
+        with db.session.begin_nested():
+            for row in waiting:
+                _keep(row, known.get(row.number), mode, dry_run)
+            db.session.flush()
+    except IntegrityError as error:
+        if len(waiting) == 1:
+            problem = from_database(error)
+            waiting[0].refuse(**dict(problem.errors or {"row": [problem.message]} if problem else {}))
+            return
+        for row in waiting:
+            upsert([row], mode=mode, id_property=id_property)
+
+
+def _known(keys: dict[int, list[str]]) -> dict[int, Customer]:
+    """The active customer that each row means, if any, locked."""
+    wanted = {key for own in keys.values() for key in own}
+    pairs = db.session.execute(
+        select(CustomerKey.key, Customer)
+        .join(Customer, (Customer.tenant_id == CustomerKey.tenant_id) & (Customer.id == CustomerKey.record_id))
+        .where(CustomerKey.key.in_(wanted), Customer.is_active)
+        .order_by(Customer.id.desc())  # of several with one key, the oldest
+        .with_for_update(of=Customer)
+        .execution_options(populate_existing=True)
+    )
+    by_key = dict(pairs.tuples().all())
+    return {number: by_key[key] for number, own in keys.items() for key in reversed(own) if key in by_key}
+
+
+def _keep(row: Row, customer: Customer | None, mode: str, dry_run: bool) -> None:
+    if customer is None:
+        _create(row, mode, dry_run)
+        return
+    row.customer_id = customer.id
+    if mode == "insert":
+        row.refuse(row=["This customer exists already."])
+        return
+    fields = dict(row.fields)
+    if fields.get("email") in customer.emails:
+        del fields["email"]  # known as a further address, as after a merge: the first one stays
+    changed = bool(differences(customer, fields)) if dry_run else change(customer, "updated", fields)
+    row.outcome = "updated" if changed else "unchanged"
+
+
+def _create(row: Row, mode: str, dry_run: bool) -> None:
+    if mode == "update_only":
+        row.refuse(row=["There is no such customer, and none was to be created."])
+        return
+    if not row.fields.get("name"):
+        row.refuse(name=["Missing data for required field."])
+        return
+    row.outcome = "created"
+    if not dry_run:
+        row.customer_id = clock.new_id()
+        db.session.add(Customer(id=row.customer_id, **row.fields))

@@ -1,0 +1,132 @@
+"""The JSON of many customers at once, and their CSV: the same columns out and in."""
+
+from typing import Any
+
+from marshmallow import ValidationError, fields, validate
+
+from kit.schema import Line, Moment, PageQuery, Query, Schema
+from services.customer import models
+from services.customer.schemas.customers import Address, Customer, format_document
+
+LIST_SEPARATOR = "|"
+MAX_BATCH = 500
+
+LISTS = ("emails", "phones", "tags")
+ADDRESS = {f"address_{name}": name for name in Address().fields}
+COLUMNS = (
+    *("type", "name", "legal_name", "email", "emails", "phone", "phones", "document_type", "document", "birth_date"),
+    *("lifecycle_stage", "source", "tags", "external_id", "preferred_language", "timezone", "notes"),
+    *ADDRESS,
+)
+READ_ONLY = ("id", "is_active", "created_at", "updated_at")  # written, and ignored when they come back
+CODES = ("email", "phone", "phones", "document", "external_id", "address_postal_code")
+
+_customer = Customer(partial=True, exclude=[name for name, field in Customer().fields.items() if field.dump_only])
+
+
+def csv_row(customer: models.Customer) -> list[Any]:
+    """The cells of a customer in a file, in the order of READ_ONLY and COLUMNS. Of several addresses the first."""
+    shown = {name: getattr(customer, name) for name in (*READ_ONLY, *COLUMNS) if name not in ADDRESS}
+    shown |= {name: LIST_SEPARATOR.join(shown[name]) for name in LISTS}
+    shown["document"] = format_document(customer)
+    first = next(iter(customer.addresses), {})
+    shown |= {column: first.get(name) for column, name in ADDRESS.items()}
+    texts = {name: value if value is None else str(value) for name, value in shown.items()}
+    return [texts[name] for name in (*READ_ONLY, *COLUMNS)]
+
+
+def read_cells(cells: dict[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Checked fields of a row, and what is wrong with it by column."""
+    fields: dict[str, Any] = {name: cells[name] for name in cells if name in COLUMNS and name not in ADDRESS}
+    for name in LISTS:
+        if name in fields:
+            fields[name] = [part for part in fields[name].split(LIST_SEPARATOR) if part.strip()]
+    if "document" in fields and "document_type" not in fields:
+        fields["document_type"] = _kind(fields["document"])
+    address = {name: cells[column] for column, name in ADDRESS.items() if column in cells}
+    return read_customer(fields | ({"addresses": [address]} if address else {}))
+
+
+def _kind(document: str) -> str:
+    digits = "".join(filter(str.isalnum, document))
+    return {11: "cpf", 14: "cnpj"}.get(len(digits), "other")
+
+
+def read_customer(data: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Checked fields of one customer, and what is wrong with it by field."""
+    try:
+        return _customer.load(data), {}
+    except ValidationError as error:
+        return {}, error.normalized_messages()
+
+
+class BatchUpsert(Schema):
+    """Customers to keep. `id_property` says by what each is found again; without it by whatever identifies it."""
+
+    id_property = Line(allow_none=True, load_default=None, validate=validate.OneOf(models.ID_PROPERTIES))
+    mode = Line(load_default="upsert", validate=validate.OneOf(models.MODES))
+    inputs = fields.List(fields.Dict(), required=True, validate=validate.Length(1, MAX_BATCH))
+
+
+class BatchResult(Schema):
+    """What came of one input, counted from 0."""
+
+    index = fields.Integer(attribute="number")
+    outcome = fields.String()
+    customer_id = fields.UUID()
+    errors = fields.Dict()
+
+
+class BatchResults(Schema):
+    """What came of each input, and how many came to what."""
+
+    bare = True
+
+    results = fields.List(fields.Nested(BatchResult))
+    created = fields.Integer()
+    updated = fields.Integer()
+    unchanged = fields.Integer()
+    faulty = fields.Integer()
+
+
+class ImportOptions(Query):
+    """How a file is to be taken in."""
+
+    dry_run = fields.Boolean(load_default=False)
+    skip_faulty = fields.Boolean(load_default=False)
+    id_property = Line(load_default=None, validate=validate.OneOf(models.ID_PROPERTIES))
+
+
+class Import(Schema):
+    """A file on its way in. `rows` counts what its rows came to; `position` is the last row of the present pass."""
+
+    class Meta(Schema.Meta):
+        model = models.Import
+
+    id = fields.UUID()
+    status = fields.String()
+    is_dry_run = fields.Boolean()
+    skips_faulty = fields.Boolean()
+    id_property = fields.String()
+    total = fields.Integer()
+    position = fields.Integer()
+    rows = fields.Dict(keys=fields.String(), values=fields.Integer())
+    created_at = Moment()
+    finished_at = Moment()
+
+
+class ImportRow(Schema):
+    """What came of a row, counted as a spreadsheet shows it; `errors` by column."""
+
+    singular = "row"
+
+    number = fields.Integer()
+    outcome = fields.String()
+    customer_id = fields.UUID()
+    errors = fields.Dict()
+
+
+class ImportRowFilters(PageQuery):
+    """What a report can be narrowed by."""
+
+    outcome = Line(validate=validate.OneOf(models.OUTCOMES))

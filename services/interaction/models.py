@@ -1,0 +1,8 @@
+"""The nouns of interaction."""
+
+from kit.db import Database
+from kit.idempotency import replay_table
+
+db = Database()
+
+Replay = replay_table(db)
