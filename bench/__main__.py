@@ -1,6 +1,7 @@
 """Start the platform in a folder of its own, and print what a newcomer and an operator feel.
 
-Start-up from an empty folder and again, memory at rest, and a page of 50 among 100,000 customers in 100 tenants.
+Start-up from an empty folder and again, memory at rest, a page of 50 among 100,000 customers in 100 tenants, searching
+and finding duplicates among 100,000 of one tenant, and importing 50,000.
 """
 
 import os
@@ -18,6 +19,7 @@ from typing import Any
 import requests
 import urllib3
 
+from bench.customers import import_rows, search_rows
 from bench.data import fill
 
 PORT = 8093
@@ -98,6 +100,11 @@ def timed(action: Callable[[], Any]) -> list[float]:
     return sorted(times)
 
 
+def row(name: str, figures: str) -> None:
+    """One row of any figures."""
+    print(f"{name:<58} {figures}", flush=True)
+
+
 def show(name: str, times: list[float]) -> None:
     """One row: median and 99th percentile."""
     print(f"{name:<58} p50 {statistics.median(times):7.1f} ms   p99 {times[int(len(times) * 0.99) - 1]:7.1f} ms")
@@ -130,6 +137,8 @@ def main() -> None:
             print(f"{'second start':<58} {seconds:11.1f} s")
             print(f"{'memory at rest, solo with Postgres (PSS)':<58} {memory_mib(pid):11.0f} MiB")
             requests_rows(folder)
+            search_rows(Client(), folder, timed, row)
+            import_rows(Client(), folder, row)
             print(f"{'memory after that':<58} {memory_mib(pid):11.0f} MiB")
 
 

@@ -76,6 +76,9 @@ def work(app: Any, queue: Queue, tenant_id: UUID, id: UUID) -> None:
             if row is None:
                 return
             g.identity = Identity(app.name, row.user_id, tenant_id, workload=True)
+            # A step may write thousands of rows. A foreign key's plan that was made while its table was empty would
+            # read the whole tenant for each of them; Postgres keeps it until somebody analyses the table.
+            session.connection().exec_driver_sql("DISCARD PLANS")
             queue.step(row)
             session.commit()
         except Exception as error:

@@ -5,7 +5,7 @@ class, and Postgres row-level security (written by `kit.migrations.fences`) chec
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, ClassVar, TypeVar, cast
@@ -15,6 +15,7 @@ import orjson
 from flask import g, has_request_context, request
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import (
+    ARRAY,
     Boolean,
     CheckConstraint,
     Index,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     Text,
     Uuid,
     bindparam,
+    column,
     event,
     func,
     make_url,
@@ -29,6 +31,7 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy import cast as cast_sql
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -115,6 +118,13 @@ def one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
 def unique_among_active(table: str, column: str) -> Index:
     """A column that is unique per tenant; partial, so that a deactivated row does not block its value for a new one."""
     return Index(f"uq_{table}_{column}", "tenant_id", column, unique=True, postgresql_where=text("is_active"))
+
+
+def rows_of(**columns: tuple[Any, Sequence[Any]]) -> Any:
+    """Many values as a table inside a statement, column by column: three arrays travel faster than a thousand rows."""
+    arrays = [cast_sql(list(values), ARRAY(kind, dimensions=1)) for kind, values in columns.values()]
+    names = [column(name, kind) for name, (kind, _) in columns.items()]
+    return func.unnest(*arrays).table_valued(*names, name="new_rows").render_derived()
 
 
 class Database(SQLAlchemy):

@@ -14,14 +14,29 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from sqlalchemy import ForeignKeyConstraint, Index, Select, String, Uuid, delete, event, insert, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    ForeignKeyConstraint,
+    Index,
+    Select,
+    String,
+    Uuid,
+    and_,
+    delete,
+    event,
+    insert,
+    literal,
+    select,
+    tuple_,
+)
 from sqlalchemy.orm import mapped_column
 
-from kit.db import TenantOwned
+from kit.db import TenantOwned, rows_of
 
 MAX_TERMS = 8
 MAX_WORD = 64
 MAX_KEY = 300
+FEW = 1000
 
 
 def normalise(text: str) -> str:
@@ -89,19 +104,35 @@ def _entries(db: Any, model: Any, name: str, length: int, entries_of: Callable[[
         old = {(id, entry) for id, entry in connection.execute(present)} if changed else set()
         if gone := old - wanted:
             connection.execute(delete(entries.__table__).where(own, tuple_(record_id, column).in_(gone)))
-        if added := wanted - old:
-            rows = [{"tenant_id": tenant_id, "record_id": id, name: entry} for id, entry in sorted(added)]
-            connection.execute(insert(entries.__table__), rows)
+        if added := sorted(wanted - old):
+            ids, texts = zip(*added, strict=True)
+            new = rows_of(record_id=(Uuid(), ids), entry=(String(), texts))
+            chosen = select(literal(tenant_id, Uuid()), new.c.record_id, new.c.entry)
+            connection.execute(insert(entries.__table__).from_select(["tenant_id", "record_id", name], chosen))
 
     event.listen(db.session, "after_flush", rewrite)
+    entries.session = db.session
     return entries
 
 
 def matching(query: Select[Any], model: Any, word: Any, text: str | None) -> Select[Any]:
     """Narrow a query to rows in which each term of `text` begins some word. A blank text narrows nothing."""
-    for term in terms(text or "")[:MAX_TERMS]:
-        # The last character's successor closes the range: [term, term + 1) holds exactly what starts with term.
-        end = term[:-1] + chr(ord(term[-1]) + 1)
-        begins = select(word.record_id).where(word.word >= term, word.word < end)
-        query = query.where(model.id.in_(begins))
-    return query
+    begun = [_begun(word, term) for term in terms(text or "")[:MAX_TERMS]]
+    if not begun:
+        return query
+    # Few matches are named one by one: then rows and total cost what they cost, however many rows there are. Of many,
+    # the planner finds the first ones soon by itself.
+    both = select(word.record_id).where(begun[0], *(word.record_id.in_(other) for other in _records(word, begun[1:])))
+    found = set(word.session.scalars(both.distinct().limit(FEW + 1)))
+    if len(found) <= FEW:
+        return query.where(model.id.in_(found))
+    return query.where(*(model.id.in_(records) for records in _records(word, begun)))
+
+
+def _begun(word: Any, term: str) -> ColumnElement[bool]:
+    # The last character's successor closes the range: [term, term + 1) holds exactly what starts with term.
+    return and_(word.word >= term, word.word < term[:-1] + chr(ord(term[-1]) + 1))
+
+
+def _records(word: Any, conditions: Iterable[ColumnElement[bool]]) -> list[Select[Any]]:
+    return [select(word.record_id).where(condition) for condition in conditions]

@@ -6,10 +6,11 @@ from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Integer, String, Uuid, delete, func, insert, select, update
+from sqlalchemy.dialects.postgresql import JSONB
 
 from kit import background, clock
+from kit.db import rows_of
 from kit.errors import NotFound
 from kit.identity import current
 from kit.pages import Page, paginate
@@ -131,15 +132,24 @@ def _settled(row: Row, *, cells: Any, keys: list[str]) -> dict[str, Any]:
     }
 
 
+COLUMNS: dict[str, Any] = {
+    "number": Integer(),
+    "cells": JSONB(none_as_null=True),
+    "keys": JSONB(),
+    "outcome": String(),
+    "customer_id": Uuid(),
+    "errors": JSONB(),
+}
+
+
 def _save(file: Import, settled: list[dict[str, Any]]) -> None:
-    """Write down what came of many rows: an insert that always meets its row, because only inserts go in batches."""
+    """Write down what came of many rows, in one statement."""
     if not settled:
         return
-    table = ImportRow.__table__
-    save = insert(table)
-    changes = {name: save.excluded[name] for name in settled[0] if name != "number"}
-    save = save.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=changes)
-    db.session.execute(save, [row | {"import_id": file.id} for row in settled])
+    new = rows_of(**{name: (kind, [row[name] for row in settled]) for name, kind in COLUMNS.items()})
+    changes = {name: new.c[name] for name in COLUMNS if name != "number"}
+    save = update(ImportRow).where(ImportRow.import_id == file.id, ImportRow.number == new.c.number).values(changes)
+    db.session.execute(save, execution_options={"synchronize_session": False})
 
 
 def _decide(file: Import) -> None:
