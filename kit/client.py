@@ -146,12 +146,14 @@ class Sibling:
 
 
 def _shaped(body: Any, shape: type[T]) -> T:
-    """Plain JSON as a dataclass, read tolerantly: unknown members are left out, missing ones are a bad gateway."""
+    """Plain JSON as a dataclass, read tolerantly: unknown members are left out, missing ones get their default, and
+    are a bad gateway when they have none."""
     if not dataclasses.is_dataclass(shape):
         return SimpleNamespace() if shape is type(None) else body  # type: ignore[return-value]
     hints = get_type_hints(shape)
     try:
-        return shape(**{f.name: _value(body[f.name], hints[f.name]) for f in dataclasses.fields(shape)})
+        wanted = [f.name for f in dataclasses.fields(shape) if f.name in body or f.default is dataclasses.MISSING]
+        return shape(**{name: _value(body[name], hints[name]) for name in wanted})
     except (KeyError, TypeError, ValueError) as error:
         raise BadGateway(f"A sibling's answer lacks what {shape.__name__} needs: {error}.") from error
 
