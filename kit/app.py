@@ -211,7 +211,7 @@ def _bare_routes(app: Service) -> None:
         ready()
         body = {"status": "healthy", "service": app.name, "version": VERSION}
         if remote.is_on(app.name):
-            body["auth"] = remote.health()
+            body |= {"auth": remote.health(), "auth_url": remote.url()}
         return json_answer(body)
 
     for rule, view in (("/live", live), ("/ready", ready), ("/health", health)):

@@ -46,7 +46,7 @@ class Parser(FlaskParser):
         body = req.get_data()
         if not body:
             return {}
-        if not req.is_json:
+        if req.mimetype and not req.is_json:  # without a type it is taken for what it has to be
             raise UnsupportedMediaType
         try:
             data = orjson.loads(body)

@@ -7,7 +7,7 @@ secret for it.
 from dataclasses import dataclass
 from uuid import UUID
 
-from kit.client import Sibling
+from kit.client import Sibling, address
 from kit.config import one_of, setting
 from kit.errors import Problem, Unauthenticated
 from kit.identity import GATEWAY, Identity
@@ -54,6 +54,11 @@ def identify(authorization: str) -> Identity:
     if not verdict.valid:
         raise Unauthenticated("The access token is not valid. Log in again.", code="invalid_token")
     return Identity(GATEWAY, verdict.user_id, verdict.tenant_id, verdict.sid, frozenset(verdict.permissions))
+
+
+def url() -> str:
+    """Where auth is asked."""
+    return address(AUTH.name)
 
 
 def health() -> str:
