@@ -1,6 +1,5 @@
 """Money: integer minor units beside an ISO 4217 code; the code says how many digits the minor unit has."""
 
-import re
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +9,6 @@ from marshmallow import ValidationError, fields, validate
 from kit.schema import Line
 
 MAX_AMOUNT = 10**15  # ten billion of a currency with five digits; every sum of a million of them fits a bigint
-DECIMAL = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,6}))?\Z")
 
 EXPONENTS: dict[str, int] = {currency.code: currency.exponent for currency in Currency if currency.exponent is not None}
 
@@ -35,20 +33,6 @@ class Amount(fields.Integer):
         if type(value) is not int:  # "3412" could mean major units, and 34.12 certainly does
             raise ValidationError("Give the amount in minor units, as a whole number: 3412 for 34.12.")
         return super()._deserialize(value, *args, **kwargs)
-
-
-def from_decimal(value: str | float, currency: str) -> int:
-    """Minor units of a decimal, exactly: "34.12" in BRL is 3412. Raises ValidationError.
-
-    A JSON number is read by its shortest decimal form, which is what its writer meant.
-    """
-    match = DECIMAL.match(value if isinstance(value, str) else f"{Decimal(repr(value)):f}")
-    exponent = EXPONENTS[currency]
-    whole, fraction = match.groups(default="") if match else ("", "")
-    fraction = fraction.rstrip("0") if len(fraction) > exponent else fraction
-    if not match or len(fraction) > exponent:
-        raise ValidationError(f"Give a price of at least 0 with at most {exponent} decimals ({currency}).")
-    return int(whole + fraction.ljust(exponent, "0"))
 
 
 def to_decimal(amount: int, currency: str) -> str:

@@ -10,7 +10,7 @@ from kit.db import Database, Entry, Record, Stamped, TenantOwned, one_of, unique
 from kit.idempotency import replay_table
 from kit.lifecycle import Retirable
 from kit.money import to_decimal
-from kit.search import key_table, word_table, words
+from kit.search import word_table
 
 db = Database()
 
@@ -111,12 +111,8 @@ class Product(db.Model, TenantOwned, Record, Retirable):
         return self.ncm and f"{self.ncm[:4]}.{self.ncm[4:6]}.{self.ncm[6:]}"
 
     def searchable(self) -> tuple[str | None, ...]:
-        """The texts whose words find this product, also for those who only visit the catalogue."""
+        """The texts whose words find this product: what visitors may see, so that they find by nothing else."""
         return (self.name, self.sku, self.gtin, *self.tags)
-
-    def identifying(self) -> set[str]:
-        """The words of the id that another system gave it: kept apart, because visitors must not find by them."""
-        return words([self.external_id])
 
 
 class Component(db.Model, TenantOwned):
@@ -182,5 +178,4 @@ class Catalogue(db.Model, TenantOwned, Stamped):
 
 
 ProductWord = word_table(db, Product)
-ProductKey = key_table(db, Product)
 Replay = replay_table(db)

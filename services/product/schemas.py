@@ -7,13 +7,14 @@ from typing import Any
 from marshmallow import ValidationError, fields, validate
 from webargs.fields import DelimitedList
 
-from kit.money import DECIMAL, MAX_AMOUNT, Amount, CurrencyCode
+from kit.money import MAX_AMOUNT, Amount, CurrencyCode
 from kit.schema import JsonObject, Line, Moment, PageQuery, Prose, Schema, Tags, Whole, short
 from services.product import models
 
 MAX_COMPONENTS = 100
 MAX_QUANTITY = 1_000_000
 MAX_RATE_BPS = 100_000
+DECIMAL = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,6})?\Z")
 
 
 class Price(fields.Field[Any]):

@@ -25,4 +25,7 @@ def test_the_story_of_the_readme_ends_as_it_says(solo: Running) -> None:
     assert '"total":1' in told.stdout
     assert '"lifecycle_stage":"prospect"' in told.stdout
     assert '"message":"Customer reactivated."' in told.stdout
+    assert '"price":"4.50"' in told.stdout
+    assert '"message":"Interaction recorded."' in told.stdout
+    assert '"balance":45000' in told.stdout
     assert '"code":"token_revoked"' in told.stdout.splitlines()[-1].rpartition('{"type"')[2]

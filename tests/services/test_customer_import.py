@@ -174,7 +174,9 @@ class TestExporting:
         assert imported(owner, answer.json)["rows"] == {"unchanged": 2}
         assert imported(stranger, answer.json)["rows"] == {"created": 2}
         columns = ("name", "type", "email", "emails", "phones", "document", "birth_date", "tags", "addresses", "notes")
-        ours, theirs = ([{c: one[c] for c in columns} for one in p.get(PATH).ok()["customers"]] for p in (owner, stranger))
+        ours, theirs = (
+            [{c: one[c] for c in columns} for one in p.get(PATH).ok()["customers"]] for p in (owner, stranger)
+        )
         assert ours == theirs
 
     def test_it_is_narrowed_like_the_list(self, owner: Person) -> None:

@@ -1,5 +1,6 @@
 """Several records of one customer become one; nothing of theirs is lost."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -159,9 +160,8 @@ class TestRefusing:
 
 class TestRacing:
     def test_a_into_b_and_b_into_a_has_one_winner(self, owner: Person) -> None:
-        for _ in range(5):
-            first, second = created(owner), created(owner)
-            answers = raced(lambda: merged(owner, first, second), lambda: merged(owner, second, first))
+        for first, second in [(created(owner), created(owner)) for _ in range(5)]:
+            answers = raced(partial(merged, owner, first, second), partial(merged, owner, second, first))
             assert statuses(answers) == [200, 409]
             ends = [shown(owner, one) for one in (first, second)]
             assert sorted(one["is_active"] for one in ends) == [False, True]

@@ -96,9 +96,7 @@ def test_a_chosen_property_is_needed_in_each(owner: Person) -> None:
     created(owner, name="Ana", email="ana@example.com")
     answer = upserted(owner, {"name": "Ana", "email": "ana@example.com"}, id_property="external_id")
     assert answer["results"][0]["errors"] == {"external_id": ["Is needed to find this customer again."]}
-    answer = upserted(
-        owner, {"name": "Ana", "email": "ana@example.com", "external_id": "1"}, id_property="external_id"
-    )
+    answer = upserted(owner, {"name": "Ana", "email": "ana@example.com", "external_id": "1"}, id_property="external_id")
     assert answer["results"][0]["errors"] == {"email": ["Is already in use."]}
 
 
@@ -174,6 +172,6 @@ def test_no_sequence_leaves_two_active_ones_with_one_value(platform: Any, steps:
             assert owner.post(f"{at}/merge", {"source_ids": [source]}).status in (200, 409, 422)
         active = [one for one in owner.get(f"{PATH}?per_page=100").ok()["customers"] if one["email"]]
         assert len({one["email"] for one in active}) == len(active)
-        pointers = [one for one in map(lambda id: owner.get(f"{PATH}{id}").ok()["customer"], ids)]
+        pointers = [owner.get(f"{PATH}{id}").ok()["customer"] for id in ids]
         alive = {one["id"] for one in pointers if not one["merged_into_id"]}
         assert all(one["merged_into_id"] in alive for one in pointers if one["merged_into_id"])

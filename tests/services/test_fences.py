@@ -25,6 +25,7 @@ from tests.services.test_customer_create import created
 UNFENCED = {
     ("auth", "login"): "read before anybody is known; holds an identifier and an id",
     ("auth", "revocation"): "read by the gateway for all; holds ids only",
+    ("product", "publishable_key"): "read before any tenant is known; holds a key that is public, and an id",
     ("tenant", "revocation"): "read by the gateway for all; holds ids only",
 }
 

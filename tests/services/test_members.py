@@ -4,9 +4,8 @@ from uuid import uuid4
 
 import pytest
 
-from contracts.roles import TENANT_ROLES
 from kit.identity import HEADER
-from tests.api import Api, Person, add_member, new_person
+from tests.api import Api, Person, add_member
 from tests.services.helpers import internal_token, raced, raced_behind, statuses
 
 
@@ -180,85 +179,3 @@ def role_in(tenant: Api, tenant_id: str, person: Person) -> str | None:
     headers = {HEADER: internal_token(person, tenant_id=tenant_id)}
     rows = tenant.get(f"/tenants/{tenant_id}/members", headers=headers).ok()["members"]
     return next((row["role"] for row in rows if row["user_id"] == person.user_id), None)
-
-
-@pytest.fixture(scope="module")
-def staff(platform: Any) -> dict[str, Person]:
-    """One person of each role, in one tenant; and an outsider without any part in it."""
-    owner = new_person(platform)
-    people = {role: add_member(owner, role) for role in TENANT_ROLES}
-    return people | {"outsider": new_person(platform), "first": owner}
-
-
-# Each operation with the least of the roles viewer < member < admin < owner that may do it.
-MATRIX = [
-    ("GET", "/api/customers/", None, "viewer"),
-    ("POST", "/api/customers/", {"name": "x"}, "member"),
-    ("GET", "/api/customers/{customer}", None, "viewer"),
-    ("PUT", "/api/customers/{customer}", {"source": "x"}, "member"),
-    ("DELETE", "/api/customers/{customer}", None, "admin"),
-    ("DELETE", "/api/customers/{customer}?hard_delete=true", None, "admin"),
-    ("PATCH", "/api/customers/{inactive}/activate", None, "member"),
-    ("GET", "/api/tenants/{tenant}", None, "viewer"),
-    ("PUT", "/api/tenants/{tenant}", {"name": "x"}, "admin"),
-    ("GET", "/api/tenants/{tenant}/settings", None, "viewer"),
-    ("PUT", "/api/tenants/{tenant}/settings", {}, "admin"),
-    ("GET", "/api/tenants/{tenant}/members", None, "viewer"),
-    ("POST", "/api/tenants/{tenant}/members", {"email": "{newcomer}"}, "admin"),
-    ("PUT", "/api/tenants/{tenant}/members/{colleague}", {"role": "viewer"}, "admin"),
-    ("DELETE", "/api/tenants/{tenant}/members/{colleague}", None, "admin"),
-    ("PATCH", "/api/tenants/{tenant}/activate", None, "nobody"),
-]
-
-
-@pytest.mark.parametrize("role", ["viewer", "member", "admin", "owner", "outsider"])
-@pytest.mark.parametrize(("method", "path", "body", "least"), MATRIX, ids=lambda value: str(value)[:45])
-def test_a_role_may_do_what_it_says_and_no_more(
-    staff: dict[str, Person], role: str, method: str, path: str, body: Any, least: str
-) -> None:
-    order = ["viewer", "member", "admin", "owner", "nobody"]
-    first = staff["first"]
-    fill = {"tenant": first.tenant_id}
-    if "customer" in path or "inactive" in path:
-        customer = first.post("/api/customers/", {"name": "x"}).ok(201)["customer"]["id"]
-        fill |= {"customer": customer, "inactive": customer}
-    if "{inactive}" in path:
-        first.delete(f"/api/customers/{customer}").ok()
-    if "{colleague}" in path:
-        fill["colleague"] = add_member(first, "member").user_id
-    if body and body.get("email"):
-        body = {"email": new_person(first.target).email}
-    answer = staff[role].request(method, path.format(**fill), body)
-    if role == "outsider":
-        is_list = path == "/api/customers/"
-        assert answer.status in ((200, 201) if is_list else (403, 404))
-        assert first.tenant_id not in str(answer.json)
-    elif order.index(role) >= order.index(least):
-        assert answer.status in (200, 201), answer
-    else:
-        problem = answer.problem(403, "forbidden")
-        assert problem["permission"].count(":") == 1
-
-
-def test_the_matrix_covers_every_operation_that_needs_a_role() -> None:
-    from gateway.routes import TABLE, operations
-
-    chosen = {(o.method, o.path) for o in operations(TABLE) if o.service != "auth" and o.prefix == "/api"}
-    listed = {(method, path.partition("?")[0].rstrip("/")) for method, path, *_ in MATRIX}
-    ids = ("customer", "inactive", "tenant", "colleague")
-    for name in ids:
-        listed = {(method, path.replace("{" + name + "}", "<id>")) for method, path in listed}
-    listed = {(method, path.removeprefix("/api")) for method, path in listed}
-    # Anybody may open and list tenants of their own; leaving and closing have tests of their own above.
-    elsewhere = {
-        ("GET", "/tenants"),
-        ("POST", "/tenants"),
-        ("POST", "/tenants/<id>/leave"),
-        ("DELETE", "/tenants/<id>"),
-    }
-    assert chosen - listed == elsewhere
-
-
-@pytest.mark.parametrize("role", ["viewer", "member", "admin"])
-def test_only_an_owner_closes_a_tenant(staff: dict[str, Person], role: str) -> None:
-    staff[role].delete(f"/api/tenants/{staff['first'].tenant_id}").problem(403, "forbidden")

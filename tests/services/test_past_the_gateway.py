@@ -208,7 +208,7 @@ def test_a_person_without_a_permission_is_turned_away_everywhere(owner: Person) 
     needing = [route for route in routes("person") if route[3].permission]
     who = Identity(GATEWAY, UUID(owner.user_id), UUID(owner.tenant_id))
     refused({identity.HEADER: identity.mint(GATEWAY, who)}, needing, (403,))
-    assert {route[0] for route in needing} == {"customer", "tenant"}
+    assert {route[0] for route in needing} == {"customer", "interaction", "product", "tenant"}
 
 
 def test_no_internal_route_is_reached_through_the_gateway(api: Api, owner: Person) -> None:

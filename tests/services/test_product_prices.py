@@ -1,3 +1,4 @@
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -21,10 +22,7 @@ def test_the_first_price_stands_in_it(owner: Person) -> None:
     product = created(owner, price="34.12")
     page = owner.get(at(product) + "/prices").ok()
     row = page.pop("prices")[0]
-    assert page == {
-        **{"total": 1, "total_exact": True, "pages": 1},
-        **{"page": 1, "per_page": 20, "next_cursor": None},
-    }
+    assert (page["total"], page["pages"], page["next_cursor"]) == (1, 1, None)
     assert row.pop("from") >= product["created_at"]
     assert row == {"price": "34.12", "price_amount": 3412, "currency": "BRL", "by": owner.user_id}
 
@@ -115,4 +113,4 @@ def test_its_newest_line_is_what_the_product_costs(platform: Any, prices: list[t
         newest = lines[0] if lines else (None, product["currency"])
         assert newest[0] == product["price"]
         assert product["price"] is None or newest[1] == product["currency"]
-        assert all(one != other for one, other in zip(lines, lines[1:], strict=False))
+        assert all(one != other for one, other in pairwise(lines))

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.api import Person, new_person
-from tests.services.helpers import raced
+from tests.services.helpers import raced, statuses
 from tests.services.product_helpers import GTIN_12, GTIN_14, MISSING, PATH
 
 UNIQUE: dict[str, list[Any]] = {
@@ -67,3 +67,13 @@ def test_nor_do_several_hands_at_once(platform: Any, steps: list[Any]) -> None:
     calls = [lambda s=s: step(person, list(ids), *s) for s in steps]
     assert set(raced(*calls)) <= {200, 201, 404, 409}
     assert_unique(person)
+
+
+def test_of_fifty_who_create_one_sku_at_once_one_wins(owner: Person) -> None:
+    answers = raced(*[lambda: owner.post(PATH, {"name": "x", "sku": "one"})] * 50)
+    while busy := [index for index, answer in enumerate(answers) if answer.status == 503]:
+        for index in busy:  # to be told to come again is no answer yet
+            answers[index] = owner.post(PATH, {"name": "x", "sku": "one"})
+    assert statuses(answers) == [201] + [409] * 49
+    assert all(list(answer.json["errors"]) == ["sku"] for answer in answers if answer.status == 409)
+    assert owner.get(PATH + "?sku=one").ok()["total"] == 1

@@ -169,7 +169,7 @@ def list_changes(customer_id: UUID, **page: Any) -> Page:
 
 def count_tags() -> list[Any]:
     """The tags of active customers as (tag, count), the most used first."""
-    tag = func.jsonb_array_elements_text(Customer.tags).table_valued("value").c.value
+    tag = func.jsonb_array_elements_text(Customer.tags).table_valued("value", joins_implicitly=True).c.value
     count = func.count().label("count")
     query = select(tag.label("tag"), count).select_from(Customer).where(Customer.is_active)
     return list(db.session.execute(query.group_by(tag).order_by(count.desc(), tag).limit(MAX_TAGS)))

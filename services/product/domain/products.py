@@ -4,15 +4,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, or_, select, union_all
+from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import selectinload
 
 from kit import lifecycle
 from kit.errors import Conflict, NotFound, ValidationError
 from kit.pages import Page, paginate
-from kit.search import MAX_TERMS, terms
+from kit.search import matching
 from services.product.domain import bundles, catalogue, categories, prices
-from services.product.models import SUBSCRIPTION, Product, ProductKey, ProductWord, db
+from services.product.models import SUBSCRIPTION, Product, ProductWord, db
 
 DEFAULT_CURRENCY = "BRL"
 SORTABLE = {
@@ -107,7 +107,7 @@ def select_products(
         conditions.append(Product.created_at < created_to)
     if updated_since:
         conditions.append(Product.updated_at >= updated_since)
-    return select(Product).filter_by(**equal).where(*conditions, *_found(search))
+    return matching(select(Product).filter_by(**equal).where(*conditions), Product, ProductWord, search)
 
 
 def update_product(product_id: UUID, **changes: Any) -> Product:
@@ -127,6 +127,7 @@ def update_product(product_id: UUID, **changes: Any) -> Product:
 def deactivate_product(product_id: UUID) -> None:
     """Take a product out of use; it can come back. Raises NoSuchProduct, AlreadyInactive."""
     lifecycle.deactivate(db.lock(Product, product_id, NoSuchProduct))
+    db.session.flush()
 
 
 def activate_product(product_id: UUID) -> Product:
@@ -172,19 +173,3 @@ def _check_billing(product: Product, fields: dict[str, Any]) -> None:
         wrong, message = [name for name, value in sent.items() if value is not None], "Only a subscription has this."
     if wrong:
         raise ValidationError(errors={name: [message] for name in wrong})
-
-
-def _found(search: str | None) -> list[Any]:
-    """That each term of a search begins some word of a product; for people also a word of its external id."""
-    conditions = []
-    for term in terms(search or "")[:MAX_TERMS]:
-        ids: Any = select(ProductWord.record_id).where(*_begins(ProductWord.word, term))
-        if not catalogue.is_visitor():
-            ids = union_all(ids, select(ProductKey.record_id).where(*_begins(ProductKey.key, term)))
-        conditions.append(Product.id.in_(ids))
-    return conditions
-
-
-def _begins(column: Any, term: str) -> tuple[Any, Any]:
-    # The last character's successor closes the range: [term, term + 1) holds exactly what starts with term.
-    return column >= term, column < term[:-1] + chr(ord(term[-1]) + 1)

@@ -13,7 +13,7 @@ depends_on = None
 
 JSON = postgresql.JSONB(astext_type=sa.Text())
 MOMENT = postgresql.TIMESTAMP(timezone=True)
-FENCED = ("catalogue", "category", "component", "price", "product", "product_key", "product_word", "replay")
+FENCED = ("catalogue", "category", "component", "price", "product", "product_word", "replay")
 
 
 def upgrade() -> None:
@@ -171,20 +171,6 @@ def upgrade() -> None:
     )
     op.create_index("ix_price_product_id", "price", ["tenant_id", "product_id", "created_at", "id"], unique=False)
     op.create_table(
-        "product_key",
-        sa.Column("tenant_id", sa.Uuid(), nullable=False),
-        sa.Column("key", sa.String(length=300, collation="C"), nullable=False),
-        sa.Column("record_id", sa.Uuid(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["tenant_id", "record_id"],
-            ["product.tenant_id", "product.id"],
-            name=op.f("fk_product_key_tenant_id_record_id"),
-            ondelete="CASCADE",
-        ),
-        sa.PrimaryKeyConstraint("tenant_id", "key", "record_id", name=op.f("pk_product_key")),
-    )
-    op.create_index("ix_product_key_record", "product_key", ["tenant_id", "record_id"], unique=False)
-    op.create_table(
         "product_word",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
         sa.Column("word", sa.String(length=64, collation="C"), nullable=False),
@@ -205,7 +191,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("product_word")
-    op.drop_table("product_key")
     op.drop_table("price")
     op.drop_table("component")
     op.drop_table("product")
