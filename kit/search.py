@@ -41,6 +41,8 @@ FEW = 1000
 
 def normalise(text: str) -> str:
     """Lower case without accents: `Conceição` becomes `conceicao`."""
+    if text.isascii():
+        return text.lower()
     decomposed = unicodedata.normalize("NFKD", text.casefold())
     return "".join(character for character in decomposed if not unicodedata.combining(character)).casefold()
 
@@ -70,9 +72,9 @@ def word_table(db: Any, model: Any) -> Any:
 def key_table(db: Any, model: Any) -> Any:
     """The table of what tells two rows for the same thing, such as `email:ana@example.com`; kept like the words.
 
-    The model says what: `def identifying(self): return {…}`.
+    The model says what: `def identifying(self): return {…}`, each at most MAX_KEY characters long.
     """
-    return _entries(db, model, "key", MAX_KEY, lambda row: {key[:MAX_KEY] for key in row.identifying()})
+    return _entries(db, model, "key", MAX_KEY, lambda row: row.identifying())
 
 
 def _entries(db: Any, model: Any, name: str, length: int, entries_of: Callable[[Any], set[str]]) -> Any:
@@ -104,7 +106,7 @@ def _entries(db: Any, model: Any, name: str, length: int, entries_of: Callable[[
         old = {(id, entry) for id, entry in connection.execute(present)} if changed else set()
         if gone := old - wanted:
             connection.execute(delete(entries.__table__).where(own, tuple_(record_id, column).in_(gone)))
-        if added := sorted(wanted - old):
+        if added := wanted - old:
             ids, texts = zip(*added, strict=True)
             new = rows_of(record_id=(Uuid(), ids), entry=(String(), texts))
             chosen = select(literal(tenant_id, Uuid()), new.c.record_id, new.c.entry)

@@ -13,7 +13,7 @@ from kit.db import Database, Entry, Record, TenantOwned, one_of, unique_among_ac
 from kit.idempotency import replay_table
 from kit.lifecycle import Retirable
 from kit.outbox import outbox_table
-from kit.search import key_table, terms, word_table
+from kit.search import MAX_KEY, key_table, terms, word_table
 
 db = Database()
 
@@ -24,7 +24,22 @@ IMPORT_STATUSES = ("checking", "writing", "checked", "done", "refused")
 LIKENESSES = ("email", "document", "name+phone")  # by which two customers may be one
 ID_PROPERTIES = ("external_id", "document", "email")  # by which one is found again, the strongest first
 MODES = ("upsert", "insert", "update_only")
+IDENTIFYING = ("name", "email", "emails", "phone", "phones", "document", "external_id")
 OUTCOMES = ("valid", "created", "updated", "unchanged", "faulty")
+
+
+def keys_of(fields: dict[str, Any]) -> set[str]:
+    """What identifies a customer with these fields, as `kind:value`."""
+    name = " ".join(terms(fields.get("name") or ""))
+    emails = (fields.get("email"), *fields.get("emails", ()))
+    phones = (fields.get("phone"), *fields.get("phones", ()))
+    keys = {f"email:{email}" for email in emails if email}
+    keys |= {f"name+phone:{phone} {name}" for phone in phones if phone}
+    if document := fields.get("document"):
+        keys.add(f"document:{''.join(filter(str.isalnum, document)).upper()}")
+    if external_id := fields.get("external_id"):
+        keys.add(f"external_id:{external_id}")
+    return {key[:MAX_KEY] for key in keys or {f"name:{name}"}}  # its name, when nothing else tells who this is
 
 
 class Customer(db.Model, TenantOwned, Record, Retirable):
@@ -87,15 +102,7 @@ class Customer(db.Model, TenantOwned, Record, Retirable):
 
     def identifying(self) -> set[str]:
         """What would be the same for a second record of this customer: e-mail, document, or name and phone."""
-        name = " ".join(terms(self.name))
-        phones = {phone for phone in (self.phone, *self.phones) if phone}
-        keys = {f"email:{email}" for email in (self.email, *self.emails) if email}
-        keys |= {f"name+phone:{phone} {name}" for phone in phones}
-        if self.document:
-            keys.add(f"document:{''.join(filter(str.isalnum, self.document)).upper()}")
-        if self.external_id:
-            keys.add(f"external_id:{self.external_id}")
-        return keys or {f"name:{name}"}  # nothing else tells who this is
+        return keys_of({name: getattr(self, name) for name in IDENTIFYING})
 
 
 class Change(db.Model, TenantOwned, Entry):

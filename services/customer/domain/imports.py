@@ -14,7 +14,7 @@ from kit.db import rows_of
 from kit.errors import NotFound
 from kit.identity import current
 from kit.pages import Page, paginate
-from services.customer.domain.upserts import Row, keys_of, upsert
+from services.customer.domain.upserts import Row, upsert
 from services.customer.models import Import, ImportRow, db
 
 CHUNK = 500
@@ -103,14 +103,11 @@ def _check(file: Import, chunk: list[ImportRow], read: Reader) -> list[dict[str,
     for row in rows:
         if row.outcome != "faulty" and not file.is_dry_run:
             row.outcome, row.customer_id = "valid", None  # what would become of it now may change until it is written
-    return [
-        _settled(row, cells=row.fields, keys=keys_of(row.fields, file.id_property) if not row.errors else [])
-        for row in rows
-    ]
+    return [_settled(row, cells=row.fields, keys=row.marks) for row in rows]
 
 
 def _write(file: Import, chunk: list[ImportRow], _read: Reader) -> list[dict[str, Any]]:
-    rows = [Row(line.number, _fields(line.cells or {})) for line in chunk if line.outcome == "valid"]
+    rows = [Row(line.number, _fields(line.cells or {}), marks=line.keys) for line in chunk if line.outcome == "valid"]
     upsert(rows, id_property=file.id_property)
     return [_settled(row, cells=None, keys=[]) for row in rows]
 

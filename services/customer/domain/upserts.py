@@ -9,20 +9,20 @@ from sqlalchemy.exc import IntegrityError
 
 from kit import clock
 from kit.database_errors import from_database
-from kit.search import MAX_KEY
 from services.customer.domain.customers import change, differences
-from services.customer.models import ID_PROPERTIES, Customer, CustomerKey, db
+from services.customer.models import ID_PROPERTIES, Customer, CustomerKey, db, keys_of
 
 
 @dataclass(slots=True)
 class Row:
-    """One customer to be kept: its number for the report, its checked fields, or what is wrong with them."""
+    """One customer to be kept: its number for the report, its checked fields or what is wrong with them, its marks."""
 
     number: int
     fields: dict[str, Any]
     errors: dict[str, Any] = field(default_factory=dict)
     outcome: str | None = None
     customer_id: UUID | None = None
+    marks: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.errors:
@@ -33,19 +33,13 @@ class Row:
         self.outcome, self.errors, self.customer_id = "faulty", errors, None
 
 
-def keys_of(fields: dict[str, Any], id_property: str | None) -> list[str]:
-    """What a row is found again by, the strongest first: a number or address of its own, else its name and phone.
-
-    The same texts as `Customer.identifying` gives, so that they can be looked up.
-    """
-    own = {key[:MAX_KEY] for key in Customer(**{"name": "", "emails": [], "phones": [], **fields}).identifying()}
+def marks_of(fields: dict[str, Any], id_property: str | None) -> list[str]:
+    """The keys by which a row is found again, the strongest first: those of its own, else its name and phone."""
+    keys = keys_of(fields)
+    main = keys_of({name: fields.get(name) for name in ID_PROPERTIES})  # a further e-mail address may be shared
     names = (id_property,) if id_property else ID_PROPERTIES
-    strong = [key for name in names for key in own if key.startswith(f"{name}:") and _is_main(name, key, fields)]
-    return strong if strong or id_property else sorted(own)
-
-
-def _is_main(name: str, key: str, fields: dict[str, Any]) -> bool:
-    return name != "email" or key == f"email:{fields.get('email')}"
+    strong = [key for name in names for key in main if key.startswith(f"{name}:")]
+    return strong if strong or id_property else sorted(keys)
 
 
 def upsert(rows: list[Row], *, mode: str = "upsert", id_property: str | None = None, dry_run: bool = False) -> None:
@@ -57,7 +51,9 @@ def upsert(rows: list[Row], *, mode: str = "upsert", id_property: str | None = N
         if id_property and not row.errors and not row.fields.get(id_property):
             row.refuse(**{id_property: ["Is needed to find this customer again."]})
     waiting = [row for row in rows if not row.errors]
-    known = _known({row.number: keys_of(row.fields, id_property) for row in waiting})
+    for row in waiting:
+        row.marks = row.marks or marks_of(row.fields, id_property)
+    known = _known({row.number: row.marks for row in waiting})
     try:
         with db.session.begin_nested():
             for row in waiting:

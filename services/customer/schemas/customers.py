@@ -284,7 +284,7 @@ class Overview(Schema):
 
     customer = fields.Nested(Customer)
     interaction_count = fields.Integer(attribute="history.interaction_count")
-    last_interaction_at = fields.Raw(attribute="history.last_interaction_at")
+    last_interaction_at = Moment(attribute="history.last_interaction_at")
     interactions = fields.Raw(attribute="history.interactions")
     transaction_count = fields.Integer(attribute="history.transaction_count")
     balances = fields.Raw(attribute="history.balances")
