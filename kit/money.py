@@ -8,7 +8,7 @@ from marshmallow import ValidationError, fields, validate
 
 from kit.schema import Line
 
-MAX_AMOUNT = 10**15  # ten billion of a currency with five digits; every sum of a million of them fits a bigint
+MAX_AMOUNT = 10**15  # ten trillion with two decimals; exact in every JSON reader, and nine thousand fit a bigint
 
 EXPONENTS: dict[str, int] = {currency.code: currency.exponent for currency in Currency if currency.exponent is not None}
 

@@ -5,7 +5,7 @@ import binascii
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import orjson
@@ -145,4 +145,4 @@ def _value(order: Order, value: Any) -> Any:
     wanted = order.column.type.python_type
     if type(value) is not (int if wanted is int else str) or (isinstance(value, str) and "\x00" in value):
         raise ValueError(value)
-    return datetime.fromisoformat(str(value)) if wanted is datetime else wanted(value)
+    return wanted.fromisoformat(value) if wanted in (date, datetime) else wanted(value)

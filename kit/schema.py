@@ -82,7 +82,8 @@ class Schema(SQLAlchemySchema):
         """How to write each member: its key, name and attribute (empty: the whole object), and what writes it."""
         members = []
         for name, field in self.dump_fields.items():
-            is_plain = field._CHECK_ATTRIBUTE and field.dump_default is missing
+            dotted = "." in (field.attribute or name)
+            is_plain = field._CHECK_ATTRIBUTE and field.dump_default is missing and not dotted
             attribute = (field.attribute or name) if is_plain else ""
             members.append((field.data_key or name, name, attribute, _writer(field) if is_plain else _whole(field)))
         return members

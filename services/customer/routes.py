@@ -20,6 +20,17 @@ customers = Blueprint("customers", __name__, url_prefix="/customers", descriptio
 siblings = Blueprint("siblings", __name__, url_prefix="/internal")
 
 
+UPLOAD = {
+    "required": True,
+    "content": {
+        "text/csv": {"schema": {"type": "string"}},
+        "multipart/form-data": {
+            "schema": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}}
+        },
+    },
+}
+
+
 class NotACsvFile(UnsupportedMediaType):
     """Send the file as text/csv, or as the part `file` of multipart/form-data."""
 
@@ -179,6 +190,7 @@ def export_customers(selection: dict[str, Any]) -> Response:
 
 @customers.post("/import")
 @requires("customer:write")
+@customers.doc(requestBody=UPLOAD)
 @customers.filters(schemas.ImportOptions)
 @customers.answers(202, schemas.Import, message="Import started; its progress is at /customers/imports/<id>.")
 def start_import(options: dict[str, Any]) -> Any:
