@@ -12,7 +12,7 @@ from kit.blueprint import Blueprint
 from kit.errors import UnsupportedMediaType
 from kit.identity import internal, requires
 from kit.pages import Page
-from kit.schema import Removal
+from kit.schema import PageQuery, Removal
 from services.customer import domain, models, schemas
 from services.customer.models import Customer
 
@@ -90,7 +90,7 @@ def activate_customer(customer_id: UUID) -> Customer:
 
 @customers.get("/<uuid:customer_id>/history")
 @requires("customer:read")
-@customers.filters(schemas.Pages)
+@customers.filters(PageQuery)
 @customers.answers(200, schemas.Change)
 def list_changes(page: dict[str, Any], customer_id: UUID) -> Page:
     """List what was done to a customer, consents included."""
@@ -201,7 +201,7 @@ def start_import(options: dict[str, Any]) -> Any:
 
 @customers.get("/imports")
 @requires("customer:read")
-@customers.filters(schemas.Pages)
+@customers.filters(PageQuery)
 @customers.answers(200, schemas.Import)
 def list_imports(page: dict[str, Any]) -> Page:
     """List the imports of the last month."""

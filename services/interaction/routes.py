@@ -12,7 +12,7 @@ from kit.idempotency import key_required
 from kit.identity import internal, requires
 from kit.outbox import listener
 from kit.pages import Page
-from kit.schema import Removal
+from kit.schema import PageQuery, Removal
 from services.interaction import domain, schemas
 from services.interaction.models import Inbox, Interaction, InteractionType, Transaction, db
 
@@ -82,7 +82,7 @@ def list_interactions(filters: dict[str, Any]) -> Page:
 
 @customers.get("/<uuid:customer_id>/timeline")
 @requires("interaction:read")
-@customers.filters(schemas.Pages)
+@customers.filters(PageQuery)
 @customers.answers(200, schemas.Event)
 def show_timeline(page: dict[str, Any], customer_id: UUID) -> Page:
     """List a customer's interactions and transactions together, the newest first."""

@@ -329,10 +329,6 @@ class Summary(Schema):
 # --- Both ------------------------------------------------------------------------------------------------------------
 
 
-class Pages(PageQuery):
-    """The parameters of a list without filters."""
-
-
 class Event(Schema):
     """Something on the timeline."""
 

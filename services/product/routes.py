@@ -10,7 +10,7 @@ from flask import request
 from kit.blueprint import Blueprint
 from kit.identity import requires
 from kit.pages import Page
-from kit.schema import Removal
+from kit.schema import PageQuery, Removal
 from services.product import domain, schemas
 from services.product.models import Catalogue, Category, Product
 
@@ -87,7 +87,7 @@ def activate_product(product_id: UUID) -> Product:
 
 @products.get("/<uuid:product_id>/prices")
 @requires("product:read")
-@products.filters(schemas.Pages)
+@products.filters(PageQuery)
 @products.answers(200, schemas.PastPrice)
 def list_prices(page: dict[str, Any], product_id: UUID) -> Page:
     """List what a product has cost, the newest first."""

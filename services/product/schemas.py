@@ -130,10 +130,6 @@ class Filters(PageQuery):
     price_to = fields.Integer(data_key="filter[price_amount][lte]", validate=validate.Range(0, MAX_AMOUNT))
 
 
-class Pages(PageQuery):
-    """The parameters of a list without filters."""
-
-
 class PastPrice(Schema):
     """What a product has cost since a moment; without an amount it had no price from then on."""
 

@@ -7,6 +7,7 @@ from kit.blueprint import Blueprint
 from kit.identity import internal, requires
 from kit.pages import Page
 from kit.revocation import feed
+from kit.schema import PageQuery
 from services.tenant import domain, models, schemas
 
 tenants = Blueprint("tenants", __name__, url_prefix="/tenants", description="Tenants, settings and members.")
@@ -24,7 +25,7 @@ def create_tenant(data: dict[str, Any]) -> models.Tenant:
 
 @tenants.get("/")
 @requires()
-@tenants.filters(schemas.Pages)
+@tenants.filters(PageQuery)
 @tenants.answers(200, schemas.Tenant)
 def list_tenants(page: dict[str, Any]) -> Page:
     """List one's tenants; a platform administrator sees all."""
@@ -83,7 +84,7 @@ def update_settings(data: dict[str, Any], tenant_id: UUID) -> dict[str, Any]:
 
 @tenants.get("/<uuid:tenant_id>/members")
 @requires("member:read")
-@tenants.filters(schemas.Pages)
+@tenants.filters(PageQuery)
 @tenants.answers(200, schemas.Member)
 def list_members(page: dict[str, Any], tenant_id: UUID) -> Page:
     """List the members of a tenant."""

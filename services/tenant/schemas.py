@@ -3,7 +3,7 @@
 from marshmallow import fields, validate
 
 from contracts.roles import TENANT_ROLES
-from kit.schema import Email, LanguageTag, Line, Moment, PageQuery, Schema, TimeZone
+from kit.schema import Email, LanguageTag, Line, Moment, Schema, TimeZone
 from services.tenant import models
 
 
@@ -68,7 +68,3 @@ class Settings(Schema):
     currency = Line(allow_none=True, validate=validate.Regexp(r"^[A-Z]{3}\Z", error="Use an ISO 4217 code: BRL."))
     week_starts_on = Line(allow_none=True, validate=validate.OneOf(("monday", "saturday", "sunday")))
     support_email = Email(allow_none=True)
-
-
-class Pages(PageQuery):
-    """The parameters of a list without filters."""

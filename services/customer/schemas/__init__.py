@@ -10,7 +10,6 @@ from services.customer.schemas.customers import (
     KnownCustomer,
     Merge,
     Overview,
-    Pages,
     Selection,
     Tally,
 )
@@ -48,7 +47,6 @@ __all__ = [
     "KnownCustomer",
     "Merge",
     "Overview",
-    "Pages",
     "Selection",
     "Tally",
     "csv_row",

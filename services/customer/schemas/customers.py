@@ -214,10 +214,6 @@ class Filters(Selection, PageQuery):
     """What the list of customers can be narrowed by."""
 
 
-class Pages(PageQuery):
-    """The parameters of a list without filters."""
-
-
 class Change(Schema):
     """A line of a customer's history: `changes` holds, for each field, its value before and after."""
 
