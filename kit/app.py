@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
-from kit import background, config, deadline, errors, idempotency, identity, logs, outbox, remote, trace
+from kit import background, config, deadline, errors, idempotency, identity, logs, metrics, outbox, remote, trace
 from kit.background import Queue
 from kit.blueprint import Blueprint, dumps
 from kit.database_errors import from_database
@@ -28,7 +28,7 @@ POWERFUL = """
         OR EXISTS (SELECT FROM pg_class WHERE relowner = pg_roles.oid AND relkind IN ('r', 'p'))
     FROM pg_roles WHERE rolname = current_user
 """
-BARE = ("/health", "/live", "/ready", "/openapi.json")
+BARE = ("/health", "/live", "/ready", "/openapi.json", "/metrics")
 
 
 class PowerfulRole(Unavailable):
@@ -144,6 +144,9 @@ def prepare_requests(app: Flask) -> None:
     def finish(response: Response) -> Response:
         response.headers[trace.REQUEST_ID] = g.request_id
         response.headers.setdefault("Cache-Control", "no-store")
+        if request.endpoint not in BARE:
+            route = request.url_rule.rule if request.url_rule else ""
+            metrics.observe(app.name, request.method, route, response.status_code, time.perf_counter() - g.started)
         _log(app.name, response.status_code)
         return response
 
@@ -214,7 +217,10 @@ def _bare_routes(app: Service) -> None:
             body |= {"auth": remote.health(), "auth_url": remote.url()}
         return json_answer(body)
 
-    for rule, view in (("/live", live), ("/ready", ready), ("/health", health)):
+    def figures() -> Response:
+        return metrics.answer([app])
+
+    for rule, view in (("/live", live), ("/ready", ready), ("/health", health), ("/metrics", figures)):
         app.add_url_rule(rule, rule, view)
 
 

@@ -19,7 +19,7 @@ from flask import g
 from sqlalchemy import Engine, Index, create_engine, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from kit import clock, deadline, logs, trace
+from kit import clock, deadline, logs, metrics, trace
 from kit.db import TenantOwned, engine_options, url_of
 from kit.errors import Problem
 from kit.identity import Identity
@@ -81,8 +81,10 @@ def work(app: Any, queue: Queue, tenant_id: UUID, id: UUID) -> None:
             session.connection().exec_driver_sql("DISCARD PLANS")
             queue.step(row)
             session.commit()
+            metrics.STEPS.labels(app.name, queue.model.__tablename__, "done").inc()
         except Exception as error:
             session.rollback()
+            metrics.STEPS.labels(app.name, queue.model.__tablename__, "failed").inc()
             unexpected = not isinstance(error, Problem)
             logs.logger(app.name).warning("%s left for later: %s", queue.model.__name__, error, exc_info=unexpected)
             _put_off(session, queue, id)
@@ -104,12 +106,13 @@ def _put_off(session: Any, queue: Queue, id: UUID) -> None:
 def _due(app: Any, queue: Queue) -> list[Any]:
     table = queue.model.__table__.c
     query = select(table.tenant_id, table.id).where(table.due_at <= clock.now()).order_by(table.due_at).limit(BATCH)
-    with _engine(app.name).connect() as connection:
+    with engine(app.name).connect() as connection:
         return list(connection.execute(query))
 
 
 @lru_cache
-def _engine(service: str) -> Engine:
+def engine(service: str) -> Engine:
+    """The connection of a service's job role."""
     options = engine_options(service) | {"pool_size": 1, "max_overflow": 0}
     return create_engine(url_of(service, "job"), **options)
 

@@ -7,8 +7,11 @@ documents like all others.
 
 import errno
 import logging
+import os
 import select
+import shutil
 import socket
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -21,7 +24,7 @@ from gunicorn.glogging import Logger
 from gunicorn.workers import gthread
 from gunicorn.workers.gthread import ThreadWorker
 
-from kit import background, errors, logs, trace
+from kit import errors, logs, trace
 from kit.config import WEB_THREADS, setting
 
 SLOW_CLIENT_SECONDS = setting("SLOW_CLIENT_SECONDS", 20.0, "How long a client may take to send one request.")
@@ -145,13 +148,34 @@ class Log(Logger):
         self.access_log.handlers = []
 
 
+def on_starting(server: Any) -> None:
+    """Where the web processes of this component write their figures, so that each can show the sum."""
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="alicerce-metrics-")
+
+
+def on_exit(server: Any) -> None:
+    """The component ends, and its figures with it."""
+    shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """A process has ended: its gauges go, its counts stay."""
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(worker.pid)
+
+
 def post_worker_init(worker: Any) -> None:
     """A new process begins: so does its thread for work that outlives requests."""
+    from kit import background  # not sooner: its figures go where `on_starting` says
+
     background.start()
 
 
 def worker_exit(server: Any, worker: Any) -> None:
     """A process ends: so does that thread, after the step in hand."""
+    from kit import background
+
     background.stop()
 
 
