@@ -249,6 +249,7 @@ def engine_options(service: str) -> dict[str, Any]:
     """How a service's engine connects: bounded waits, its own schema, strict JSON."""
     schema = DB_SCHEMA.of(service)
     options = f"-c search_path={schema} -c lock_timeout=5s -c idle_in_transaction_session_timeout=15s"
+    options += " -c max_parallel_workers_per_gather=0"  # starting helpers costs a short query more than they save
     return {
         "pool_size": DB_POOL_SIZE.of(service),
         "max_overflow": DB_POOL_OVERFLOW.of(service),

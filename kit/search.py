@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     ForeignKeyConstraint,
     Index,
@@ -22,6 +23,8 @@ from sqlalchemy import (
     String,
     Uuid,
     and_,
+    any_,
+    cast,
     delete,
     event,
     insert,
@@ -36,7 +39,7 @@ from kit.db import TenantOwned, rows_of
 MAX_TERMS = 8
 MAX_WORD = 64
 MAX_KEY = 300
-FEW = 1000
+FEW = 2000
 
 
 def normalise(text: str) -> str:
@@ -127,7 +130,7 @@ def matching(query: Select[Any], model: Any, word: Any, text: str | None) -> Sel
     both = select(word.record_id).where(begun[0], *(word.record_id.in_(other) for other in _records(word, begun[1:])))
     found = set(word.session.scalars(both.distinct().limit(FEW + 1)))
     if len(found) <= FEW:
-        return query.where(model.id.in_(found))
+        return query.where(model.id == any_(cast(list(found), ARRAY(Uuid()))))
     return query.where(*(model.id.in_(records) for records in _records(word, begun)))
 
 
