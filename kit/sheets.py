@@ -10,6 +10,7 @@ import io
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
 from kit.errors import ValidationError
@@ -76,7 +77,7 @@ def read(data: bytes, *, known: Collection[str], codes: Collection[str] = ()) ->
     delimiter = max(DELIMITERS, key=text.partition("\n")[0].count)
     records = _records(text, delimiter)
     columns = tuple(name.strip() for name in next(records, []))
-    if faults := [*_header_faults(columns, known)]:
+    if faults := [*islice(_header_faults(columns, known), MAX_FAULTS)]:
         raise UnreadableSheet(faults)
     rows: list[tuple[int, dict[str, str]]] = []
     for number, cells in enumerate(records, 2):
@@ -136,11 +137,13 @@ def _header_faults(columns: Sequence[str], known: Collection[str]) -> Iterator[F
     if not any(columns):
         yield Fault(1, None, "The file is empty; its first row must name the columns.")
         return
-    for index, name in enumerate(columns):
+    seen: set[str] = set()
+    for name in columns:
         if name not in known:
             yield Fault(1, name, f"There is no such column; choose from {', '.join(known)}.")
-        elif name in columns[:index]:
+        elif name in seen:
             yield Fault(1, name, "This column stands here twice.")
+        seen.add(name)
 
 
 def attachment(name: str) -> dict[str, str]:

@@ -68,6 +68,18 @@ def test_what_is_no_table_is_refused(data: bytes, found: list[tuple[int, str | N
     assert faults(data) == found
 
 
+def test_very_many_columns_are_refused_at_once() -> None:
+    for name in (b"name,", b"x,"):
+        assert len(faults(name * 200_000)) == 100
+
+
+def test_lines_may_end_as_on_any_machine() -> None:
+    for end in (b"\n", b"\r\n", b"\r"):
+        assert [row for _, row in read(b"name,email" + end + b"Ana,a" + end, known=KNOWN).rows] == [
+            {"name": "Ana", "email": "a"}
+        ]
+
+
 def test_there_are_so_many_rows_and_no_more() -> None:
     assert len(read(b"name\n" + b"A\n" * MAX_ROWS, known=KNOWN).rows) == MAX_ROWS
     assert faults(b"name\n" + b"A\n" * (MAX_ROWS + 1)) == [(MAX_ROWS + 2, None)]

@@ -78,11 +78,13 @@ def list_import_rows(import_id: UUID, *, outcome: str | None = None, **page: Any
 def continue_import(file: Import, read: Reader) -> None:
     """The next step of a locked import: some rows, or the turn from checking to writing, or the end."""
     query = select(ImportRow).where(ImportRow.import_id == file.id, ImportRow.number > file.position)
-    chunk = list(db.session.scalars(query.order_by(ImportRow.number).limit(CHUNK)))
+    # Fewer rows after each failure, so that a step which took too long ends in time.
+    chunk = list(db.session.scalars(query.order_by(ImportRow.number).limit(max(1, CHUNK >> file.attempts))))
     if chunk:
         settle = _check if file.status == "checking" else _write
         _save(file, settle(file, chunk, read))
-        file.position = chunk[-1].number
+        file.position, file.attempts = chunk[-1].number, 0
+        file.due_at = clock.now()  # behind the files of others
     elif file.status == "checking":
         _decide(file)
     else:

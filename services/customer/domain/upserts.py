@@ -75,11 +75,13 @@ def _known(keys: dict[int, list[str]]) -> dict[int, Customer]:
         select(CustomerKey.key, Customer)
         .join(Customer, (Customer.tenant_id == CustomerKey.tenant_id) & (Customer.id == CustomerKey.record_id))
         .where(CustomerKey.key.in_(wanted), Customer.is_active)
-        .order_by(Customer.id.desc())  # of several with one key, the oldest
+        .order_by(Customer.id)  # as merging locks them; and of several with one key the oldest is meant
         .with_for_update(of=Customer)
         .execution_options(populate_existing=True)
     )
-    by_key = dict(pairs.tuples().all())
+    by_key: dict[str, Customer] = {}
+    for key, customer in pairs:
+        by_key.setdefault(key, customer)
     return {number: by_key[key] for number, own in keys.items() for key in reversed(own) if key in by_key}
 
 
