@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import Flask, Response
 
+from gateway import ops
 from gateway.auth import Authenticator
 from gateway.proxy import Proxy
 from gateway.revocations import Revocations
@@ -18,7 +19,7 @@ from kit.app import VERSION, handle_errors, json_answer, prepare_requests
 from kit.errors import Problem, Unavailable
 from kit.identity import GATEWAY
 
-HEALTH_AGE_S = 2.0
+HEALTH_AGE_S = 1.0
 HEALTH_TIMEOUT_S = 1.0
 
 
@@ -33,7 +34,7 @@ class Gateway(Flask):
 
 
 class Health:
-    """How the services are, asked at most every two seconds, however often it is wanted."""
+    """How the services are, asked at most every second, however often it is wanted."""
 
     def __init__(self, upstreams: dict[str, Upstream]) -> None:
         self.upstreams = upstreams
@@ -106,4 +107,5 @@ def create_app(table: tuple[Door, ...] = TABLE) -> Gateway:
         status = "healthy" if set(services.values()) == {"healthy"} else "degraded"
         return json_answer({"status": status, "service": GATEWAY, "version": VERSION, "services": services})
 
+    ops.attach(app, health.services)
     return app

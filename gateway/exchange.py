@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.auth import Principal
+from gateway.observed import observed
 from gateway.routes import Operation
 from kit.logs import logger
 
@@ -33,6 +34,7 @@ class Exchange:
 
 def log_request(exchange: Exchange) -> None:
     """Say what was asked, by whom, who answered, and how long it took. Paths have ids, never query strings."""
+    observed.record(exchange)
     log = logger("gateway")
     if not log.isEnabledFor(logging.INFO):
         return

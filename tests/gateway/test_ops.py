@@ -1,0 +1,90 @@
+"""The operators' page shows what happened, and nobody else sees it."""
+
+import json
+import os
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from werkzeug.test import Client
+
+from tests.api import Api, Person
+from tests.services.helpers import unreachable
+from tests.topologies import Running, eventually, running
+
+
+def page(platform: Any, path: str = "/ops", address: str = "127.0.0.1", **headers: str) -> Any:
+    return Client(platform).get(path, environ_base={"REMOTE_ADDR": address}, headers=headers)
+
+
+def test_it_shows_services_operations_and_errors(platform: Any, owner: Person) -> None:
+    owner.get("/api/customers").ok()
+    with unreachable("tenant"):
+        failed = owner.get(f"/api/tenants/{owner.tenant_id}")
+    answer = page(platform)
+    assert answer.status_code == 200
+    assert answer.content_type == "text/html; charset=utf-8"
+    assert "GET /api/customers" in answer.text
+    assert failed.status == 503
+    assert failed.headers["X-Request-Id"] in answer.text
+    for service in ("auth", "customer", "interaction", "product", "tenant"):
+        assert f">{service}<small>" in answer.text
+    assert owner.token not in answer.text
+
+
+def test_it_runs_no_scripts_and_escapes_what_clients_send(platform: Any, owner: Person) -> None:
+    with unreachable("tenant"):
+        Api(platform, owner.token).get("/api/tenants", headers={"X-Request-Id": "<script>alert(1)</script>"})
+    answer = page(platform)
+    assert "<script" not in answer.text
+    policy = answer.headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+
+
+@pytest.mark.parametrize("path", ["/ops", "/metrics"])
+def test_strangers_see_nothing(platform: Any, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert page(platform, path, address="10.0.0.7").status_code == 403
+    forwarded = {"X-Forwarded-For": "10.0.0.7"}
+    assert page(platform, path, **forwarded).status_code == 403
+    monkeypatch.setenv("METRICS_TOKEN", "long random text")
+    assert page(platform, path).status_code in (401, 403)
+    basic = {"Authorization": "Basic b3BzOmxvbmcgcmFuZG9tIHRleHQ="}  # ops:long random text
+    assert page(platform, path, address="10.0.0.7", **basic).status_code == 200
+    asked = page(platform, "/ops", address="10.0.0.7")
+    assert asked.headers["WWW-Authenticate"].startswith("Basic")
+
+
+def test_prometheus_reads_the_gateways_requests(platform: Any, owner: Person) -> None:
+    owner.get("/api/customers").ok()
+    families = text_string_to_metric_families(page(platform, "/metrics").text)
+    labels = [sample.labels for family in families for sample in family.samples]
+    assert {"service": "gateway", "method": "GET", "route": "/api/customers", "status": "200"} in labels
+
+
+@pytest.fixture
+def split(tmp_path: Path) -> Iterator[Running]:
+    """A platform that may be hurt."""
+    with running("split", tmp_path) as platform:
+        yield platform
+
+
+def test_a_service_that_hangs_shows_within_seconds(split: Running) -> None:
+    def state() -> str:
+        found = re.search(r'<li class="(\w+)">product<', Api(split.url).get("/ops").json)
+        return found.group(1) if found else ""
+
+    children = json.loads((split.home / "children.json").read_text())
+    master = next(child["pid"] for child in children if child["name"] == "product")
+    workers = [int(pid) for pid in Path(f"/proc/{master}/task/{master}/children").read_text().split()]
+    eventually(lambda: state() == "healthy", "product is healthy")
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        assert eventually(lambda: state() != "healthy" and state(), "product is not", seconds=6) == "unreachable"
+    finally:
+        for pid in workers:
+            os.kill(pid, signal.SIGCONT)
