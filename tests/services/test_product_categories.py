@@ -120,6 +120,16 @@ class TestPut:
         assert owner.put(place(middle), {"parent_id": None}).ok()["category"]["path"] == ["Moved"]
         assert owner.get(place(old)).ok()["category"] == old
 
+    def test_a_new_path_is_a_new_version_for_all_below(self, owner: Person) -> None:
+        top, middle, leaf = chain(owner, 3)
+        tag = {"If-None-Match": owner.get(place(leaf)).headers["ETag"]}
+        assert owner.get(place(leaf), headers=tag).status == 304
+        owner.put(place(top), {"name": "Renamed"}).ok()
+        moved = owner.get(place(leaf), headers=tag).ok()["category"]
+        assert moved["path"] == ["Renamed", middle["name"], leaf["name"]]
+        owner.put(place(top), {"name": "Renamed"}).ok()
+        assert owner.get(place(leaf)).ok()["category"]["version"] == moved["version"]
+
     def test_what_was_read_may_be_sent_back(self, owner: Person) -> None:
         leaf = chain(owner, 2)[-1]
         assert owner.put(place(leaf), leaf).ok()["category"] == leaf

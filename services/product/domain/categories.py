@@ -3,9 +3,10 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import selectinload
 
+from kit import clock
 from kit.errors import Conflict, NotFound, ValidationError
 from kit.identity import current
 from kit.pages import Page, paginate
@@ -54,7 +55,10 @@ def update_category(category_id: UUID, **changes: Any) -> Category:
         _place(category, changes.pop("parent_id"))
     for name, value in changes.items():
         setattr(category, name, value)
+    before = category.version
     db.session.flush()
+    if category.version != before:
+        _touch_below(category)
     db.session.expire(category, ["parent"])
     return category
 
@@ -83,6 +87,13 @@ def below(category_id: UUID) -> Any:
     tree = select(Category.id).where(Category.id == category_id).cte("tree", recursive=True)
     tree = tree.union_all(select(Category.id).where(Category.parent_id == tree.c.id))
     return select(tree.c.id)
+
+
+def _touch_below(category: Category) -> None:
+    """The paths of what stands below have changed as well, and their versions have to tell."""
+    others = Category.id.in_(below(category.id)) & (Category.id != category.id)
+    touched = update(Category).where(others).values(version=Category.version + 1, updated_at=clock.now())
+    db.session.execute(touched, execution_options={"synchronize_session": False})
 
 
 def _hold_tree() -> None:
