@@ -1,4 +1,4 @@
-"""The gateway's Flask app: health and errors; everything else is the proxy's."""
+"""The gateway's Flask app: health, documents and errors; everything else is the proxy's."""
 
 import threading
 import time
@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Flask, Response
 
-from gateway import ops
+from gateway import documents, ops
 from gateway.auth import Authenticator
 from gateway.proxy import Proxy
 from gateway.revocations import Revocations
@@ -107,5 +107,6 @@ def create_app(table: tuple[Door, ...] = TABLE) -> Gateway:
         status = "healthy" if set(services.values()) == {"healthy"} else "degraded"
         return json_answer({"status": status, "service": GATEWAY, "version": VERSION, "services": services})
 
+    documents.attach(app, table, app.proxy.upstreams)
     ops.attach(app, health.services)
     return app

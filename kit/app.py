@@ -13,7 +13,20 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
-from kit import background, config, deadline, errors, idempotency, identity, logs, metrics, outbox, remote, trace
+from kit import (
+    background,
+    config,
+    deadline,
+    documents,
+    errors,
+    idempotency,
+    identity,
+    logs,
+    metrics,
+    outbox,
+    remote,
+    trace,
+)
 from kit.background import Queue
 from kit.blueprint import Blueprint, dumps
 from kit.database_errors import from_database
@@ -28,7 +41,7 @@ POWERFUL = """
         OR EXISTS (SELECT FROM pg_class WHERE relowner = pg_roles.oid AND relkind IN ('r', 'p'))
     FROM pg_roles WHERE rolname = current_user
 """
-BARE = ("/health", "/live", "/ready", "/openapi.json", "/metrics")
+BARE = ("/health", "/live", "/ready", "/openapi.json", "/metrics", *documents.ENDPOINTS)
 
 
 class PowerfulRole(Unavailable):
@@ -222,6 +235,7 @@ def _bare_routes(app: Service) -> None:
 
     for rule, view in (("/live", live), ("/ready", ready), ("/health", health), ("/metrics", figures)):
         app.add_url_rule(rule, rule, view)
+    documents.attach(app, f"Alicerce {app.name}")
 
 
 def json_answer(body: Any) -> Response:

@@ -21,10 +21,10 @@ from marshmallow import fields
 from webargs.flaskparser import FlaskParser
 from webargs.multidictproxy import MultiDictProxy
 
-from kit import preconditions
+from kit import documents, preconditions
 from kit.errors import BadRequest, UnsupportedMediaType, ValidationError
 from kit.pages import Page
-from kit.schema import Problem, Query
+from kit.schema import Query
 
 View = Callable[..., Any]
 
@@ -81,11 +81,18 @@ class Blueprint(SmorestBlueprint):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._prepare_doc_cbks.append(self._document_errors)
+        self._prepare_doc_cbks.append(self._complete)
 
-    def add_url_rule(self, rule: str, *args: Any, **options: Any) -> None:
+    def add_url_rule(self, rule: str, endpoint: Any = None, view_func: Any = None, *args: Any, **options: Any) -> None:
         # With and without a trailing slash, and never a redirect: a 308 loses bodies in some clients.
-        super().add_url_rule(rule, *args, strict_slashes=False, **options)
+        super().add_url_rule(rule, endpoint, view_func, *args, strict_slashes=False, **options)
+        for method, info in self._docs[self._endpoints[-1]].items():
+            if method != "parameters":
+                info["call"] = documents.Call(view_func, rule)
+
+    def register_views_in_doc(self, api: Any, *args: Any, **options: Any) -> None:
+        documents.know_fields(api.ma_plugin.converter)
+        super().register_views_in_doc(api, *args, **options)
 
     def accepts(self, schema: Any) -> Callable[[View], View]:
         """The JSON body, checked, as the view's first argument."""
@@ -113,14 +120,8 @@ class Blueprint(SmorestBlueprint):
 
         return decorate
 
-    def _document_errors(self, doc: Any, info: Any, *, app: Any, method: str, **_: Any) -> Any:
-        statuses = {400, 401, 403, 404, 409, 422, 429, 500, 503, 504}
-        if method != "get":
-            statuses |= {412, 413, 415}
-        problem = {"description": "A problem.", "content": {"application/problem+json": {"schema": Problem}}}
-        for status in sorted(statuses):
-            doc.setdefault("responses", {}).setdefault(str(status), problem)
-        return doc
+    def _complete(self, doc: Any, info: Any, *, app: Any, spec: Any, method: str, **_: Any) -> Any:
+        return documents.complete(doc, info["call"], app=app, spec=spec, method=method)
 
 
 def respond(result: Any, status: int, schema: Any, message: str | None) -> Response:

@@ -10,7 +10,7 @@ from tests.topologies import Running
 HIDDEN = (
     *("/customer/metrics", "/customer/health", "/customer/ready", "/customer/openapi.json", "/customer/internal"),
     *("/auth/internal/users", "/auth/internal/revocations", "/tenant/internal/revocations", "/internal/revocations"),
-    *("/api/internal/revocations", "/customer/internal/x", "/api/auth/internal/users", "/openapi.json", "/internal"),
+    *("/api/internal/revocations", "/customer/internal/x", "/api/auth/internal/users", "/customer/docs", "/internal"),
 )
 DIRECT = (("customer", "/customers/"), ("tenant", "/tenants/"), ("auth", "/logout"), ("auth", "/internal/revocations"))
 
