@@ -8,8 +8,9 @@ from typing import Any
 
 from flask import Flask, Response
 
-from gateway import documents, ops
+from gateway import compression, documents, ops
 from gateway.auth import Authenticator
+from gateway.protection import finishing
 from gateway.proxy import Proxy
 from gateway.revocations import Revocations
 from gateway.routes import TABLE, Door
@@ -30,7 +31,7 @@ class Gateway(Flask):
 
     def wsgi_app(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         answer = self.proxy(environ, start_response)
-        return super().wsgi_app(environ, start_response) if answer is None else answer
+        return super().wsgi_app(environ, finishing(environ, start_response)) if answer is None else answer
 
 
 class Health:
@@ -107,6 +108,7 @@ def create_app(table: tuple[Door, ...] = TABLE) -> Gateway:
         status = "healthy" if set(services.values()) == {"healthy"} else "degraded"
         return json_answer({"status": status, "service": GATEWAY, "version": VERSION, "services": services})
 
+    compression.attach(app)
     documents.attach(app, table, app.proxy.upstreams)
     ops.attach(app, health.services)
     return app

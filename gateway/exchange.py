@@ -6,14 +6,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.auth import Principal
+from gateway.limits import Standing
 from gateway.observed import observed
 from gateway.routes import Operation
+from gateway.upstream import Headers
 from kit.logs import logger
 
 
 @dataclass(slots=True)
 class Exchange:
-    """One request on its way through, as far as the log wants to know."""
+    """One request on its way through: what the log wants to know, and what every answer to it says."""
 
     method: str
     path: str
@@ -24,6 +26,9 @@ class Exchange:
     principal: Principal | None = None
     status: int = 0
     upstream_ms: float | None = None
+    headers: Headers = field(default_factory=list)
+    standing: Standing | None = None
+    packs: bool = False
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property

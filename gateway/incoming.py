@@ -63,7 +63,7 @@ def client_address(environ: dict[str, Any]) -> str:
     address = str(environ.get("REMOTE_ADDR", ""))
     trusted = TRUSTED_PROXIES()
     hops = environ.get("HTTP_X_FORWARDED_FOR", "").split(",") if trusted else []
-    while hops and _is_within(address, trusted):
+    while hops and is_within(address, trusted):
         hop = hops.pop().strip()
         if not _is_address(hop):
             break
@@ -78,7 +78,8 @@ def _is_address(text: str) -> bool:
         return False
 
 
-def _is_within(address: str, networks: tuple[Network, ...]) -> bool:
+def is_within(address: str, networks: tuple[Network, ...]) -> bool:
+    """Whether an address, as the peer or a proxy names it, lies in one of the networks."""
     return _is_address(address) and any(ip_address(address) in network for network in networks)
 
 

@@ -60,8 +60,13 @@ def first_piece(answer: Answer) -> bytes:
     That is a small body as a whole, so that a client who reads slowly holds no connection and no place at the service;
     of a long or endless one, the first piece. Raises UpstreamTimeout, UpstreamBroken.
     """
+    return b"".join(answer.body) if is_whole(answer) else next(answer.body, b"")
+
+
+def is_whole(answer: Answer) -> bool:
+    """Whether the first piece is all there is."""
     length = next((int(value) for name, value in answer.headers if name.lower() == "content-length"), SMALL_BYTES + 1)
-    return b"".join(answer.body) if length <= SMALL_BYTES else next(answer.body, b"")
+    return length <= SMALL_BYTES
 
 
 class Outgoing:

@@ -9,15 +9,21 @@ from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 
-from gateway import routes
-from gateway.auth import Authenticator
+from gateway import compression, forward_auth, routes
+from gateway.auth import Authenticator, Principal
+from gateway.cors import Cors
 from gateway.exchange import Exchange
 from gateway.incoming import check_headers, client_address, passed_on, read_body
-from gateway.outgoing import Outgoing, check, first_piece, public_headers
+from gateway.limits import Limits, is_guessable
+from gateway.outgoing import Outgoing, check, first_piece, is_whole, public_headers
+from gateway.protection import EXCHANGE, PROBES, Mode, finished, security_headers
 from gateway.upstream import Answer, Headers, Request, Upstream
 from gateway.wire import transport_to
 from kit import deadline, errors, identity, trace
+from kit.config import home
 from kit.errors import BadRequest, Problem
+
+StartResponse = Callable[..., Any]
 
 
 class MalformedTarget(BadRequest):
@@ -37,8 +43,11 @@ class Proxy:
         self.authenticator = authenticator
         self.root = routes.build(table)
         self.upstreams = {door.service: Upstream(door.service, transport_to(door.service)) for door in table}
+        self.limits, self.cors, self.mode = Limits(), Cors(), Mode(home())
+        self.security = security_headers()
+        self.packs = compression.COMPRESSION_ENABLED()
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes] | None:
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes] | None:
         target = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
         path, _, query = target.partition("?")
         exchange = Exchange(
@@ -47,18 +56,50 @@ class Proxy:
             started=time.perf_counter(),
             request_id=trace.request_id(environ.get("HTTP_X_REQUEST_ID")),
             client=client_address(environ),
+            headers=[*self.security, *self.cors.headers(environ)],
         )
         try:
+            # Not OPTIONS: its answers cost as little as a refusal, and a page cannot read a refused preflight.
+            if exchange.method != "OPTIONS" and path not in PROBES:
+                self.limits.count_address(exchange)
             if not routes.is_clean(path, query):
                 raise MalformedTarget
             check_headers(environ)
-            node = routes.find(self.root, path)
-            if node is None:
-                return None
-            answer = self._forward(exchange, node, environ, target)
-            return _answer(exchange, answer, start_response)
+            return self._pass(exchange, environ, target, start_response)
         except Problem as problem:
             return _refuse(exchange, problem, start_response)
+
+    def _pass(
+        self, exchange: Exchange, environ: dict[str, Any], target: str, start_response: StartResponse
+    ) -> Iterable[bytes] | None:
+        node = routes.find(self.root, exchange.path)
+        preflight = self.cors.preflight(environ, node)
+        if preflight is not None:  # before maintenance, or a page could not read what that says
+            exchange.headers += preflight
+            return _nothing(exchange, [], start_response)
+        self.mode.check_open(exchange.path)
+        if node is None and forward_auth.is_asked(environ, exchange.path):
+            operation = forward_auth.operation(environ, self.root)
+            self._admit(exchange, operation, environ)
+            said = forward_auth.destination(environ, operation)
+            return _nothing(exchange, [*said, *_proof(exchange.principal)], start_response)
+        if node is None:
+            environ[EXCHANGE] = exchange
+            return None
+        answer = self._forward(exchange, node, environ, target)
+        return _answer(exchange, answer, environ, start_response)
+
+    def _admit(self, exchange: Exchange, operation: routes.Operation, environ: dict[str, Any]) -> None:
+        """Whether a request may go to an operation, cheap questions first; sets whom it speaks for."""
+        authorization = environ.get("HTTP_AUTHORIZATION")
+        self.mode.check_writable(operation)
+        if is_guessable(operation):
+            self.limits.count_login(exchange)
+        if operation.wants_token(authorization):
+            exchange.principal = self.authenticator.authenticate(authorization or "")
+            self.limits.count_person(exchange)
+        elif operation.mark == routes.OPTIONAL and "HTTP_X_PUBLISHABLE_KEY" in environ:
+            self.limits.count_key(exchange, environ["HTTP_X_PUBLISHABLE_KEY"])
 
     def _forward(self, exchange: Exchange, node: routes.Node, environ: dict[str, Any], target: str) -> Answer:
         operation = node.operations.get(exchange.method)
@@ -66,9 +107,9 @@ class Proxy:
             exchange.extra["allow"] = ", ".join(sorted(node.operations))
             raise MethodNotAllowed
         exchange.operation = operation
-        authorization = environ.get("HTTP_AUTHORIZATION")
-        if operation.wants_token(authorization):
-            exchange.principal = self.authenticator.authenticate(authorization or "")
+        # Not where tokens are answered: their length must not tell what of them was guessed (BREACH).
+        exchange.packs = self.packs and not operation.door.credentials
+        self._admit(exchange, operation, environ)
         request = Request(
             method=exchange.method,
             target=target[len(operation.prefix) :],
@@ -84,7 +125,7 @@ class Proxy:
 
 
 def _headers(exchange: Exchange, operation: routes.Operation, environ: dict[str, Any]) -> Headers:
-    headers = passed_on(environ)
+    headers = [(name, compression.bare(name, value)) for name, value in passed_on(environ)]
     if operation.door.credentials and "HTTP_AUTHORIZATION" in environ:
         headers.append(("Authorization", environ["HTTP_AUTHORIZATION"]))
     headers += [
@@ -94,15 +135,21 @@ def _headers(exchange: Exchange, operation: routes.Operation, environ: dict[str,
         ("Traceparent", trace.traceparent(environ.get("HTTP_TRACEPARENT"))),
         (deadline.HEADER, str(deadline.BUDGET_MS)),
     ]
-    if exchange.principal:
-        who = exchange.principal.identity
-        headers += [(identity.HEADER, exchange.principal.internal), ("X-User-Id", str(who.user_id))]
-        if who.tenant_id:
-            headers.append(("X-Tenant-Id", str(who.tenant_id)))
-    return headers
+    return headers + _proof(exchange.principal)
 
 
-def _answer(exchange: Exchange, answer: Answer, start_response: Callable[..., Any]) -> Iterable[bytes]:
+def _proof(principal: Principal | None) -> Headers:
+    """Whom a request speaks for, in the words that services check."""
+    if principal is None:
+        return []
+    who = principal.identity
+    proof = [(identity.HEADER, principal.internal), ("X-User-Id", str(who.user_id))]
+    return [*proof, ("X-Tenant-Id", str(who.tenant_id))] if who.tenant_id else proof
+
+
+def _answer(
+    exchange: Exchange, answer: Answer, environ: dict[str, Any], start_response: StartResponse
+) -> Iterable[bytes]:
     try:
         check(exchange, answer)
         first = first_piece(answer)
@@ -110,12 +157,33 @@ def _answer(exchange: Exchange, answer: Answer, start_response: Callable[..., An
         answer.body.close()
         raise
     headers = [*public_headers(exchange, answer), (trace.REQUEST_ID, exchange.request_id)]
+    if exchange.packs:
+        headers, first = _packed(answer, headers, first, environ)
     exchange.status = answer.status
-    start_response(f"{answer.status} {_phrase(answer.status)}", headers)
+    start_response(f"{answer.status} {_phrase(answer.status)}", finished(exchange, headers))
     return Outgoing(exchange, first, answer.body)
 
 
-def _refuse(exchange: Exchange, problem: Problem, start_response: Callable[..., Any]) -> Iterable[bytes]:
+def _packed(answer: Answer, headers: Headers, first: bytes, environ: dict[str, Any]) -> tuple[Headers, bytes]:
+    """The answer as this client takes it, once it is whole; said to caches also where it stays as it is."""
+    if answer.status == 304:
+        return [*compression.as_asked(headers, environ.get("HTTP_IF_NONE_MATCH", "")), compression.VARY], first
+    if not compression.is_packable(answer.status, headers):
+        return headers, first
+    is_worth_it = is_whole(answer) and len(first) >= compression.MIN_BYTES
+    if is_worth_it and compression.accepts_gzip(environ.get("HTTP_ACCEPT_ENCODING", "")):
+        headers, first = compression.pack(headers, first)
+    return [*headers, compression.VARY], first
+
+
+def _nothing(exchange: Exchange, headers: Headers, start_response: StartResponse) -> Iterable[bytes]:
+    exchange.status = 204
+    said = [*headers, ("Cache-Control", "no-store"), (trace.REQUEST_ID, exchange.request_id)]
+    start_response("204 No Content", finished(exchange, said))
+    return Outgoing(exchange, b"")
+
+
+def _refuse(exchange: Exchange, problem: Problem, start_response: StartResponse) -> Iterable[bytes]:
     body = errors.render(problem, exchange.request_id)
     headers = [
         ("Content-Type", errors.CONTENT_TYPE),
@@ -130,7 +198,7 @@ def _refuse(exchange: Exchange, problem: Problem, start_response: Callable[..., 
         headers.append(("WWW-Authenticate", "Bearer"))
     exchange.status = problem.status
     exchange.extra["code"] = problem.code
-    start_response(f"{problem.status} {_phrase(problem.status)}", headers)
+    start_response(f"{problem.status} {_phrase(problem.status)}", finished(exchange, headers))
     return Outgoing(exchange, b"" if exchange.method == "HEAD" else body)
 
 

@@ -80,7 +80,7 @@ def test_racing_repeats_create_one(owner: Person) -> None:
     made = {answer.json["customer"]["id"] for answer in answers if answer.status == 201}
     refused = {answer.json["code"] for answer in answers if answer.status != 201}
     assert len(made) == 1
-    assert refused <= {"idempotency_key_busy"}
+    assert refused <= {"idempotency_key_busy", "upstream_busy"}  # ten at once are more than one service is given
     assert total(owner) == 1
 
 
