@@ -10,7 +10,7 @@ INDEXES := UV_INDEX UV_INDEX_URL UV_EXTRA_INDEX_URL UV_DEFAULT_INDEX UV_FIND_LIN
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run stop restart status logs test check check-models format seed migrate keys rotate-keys admin bench \
+.PHONY: help run stop restart status logs test check check-models format docs seed migrate keys rotate-keys admin bench \
 	lock clean
 
 help: ## Show this menu
@@ -52,6 +52,9 @@ check-models: .venv/dev.stamp ## Check that every model has its migration
 format: .venv/dev.stamp ## Format the code
 	.venv/bin/ruff format
 	.venv/bin/ruff check --fix
+
+docs: .venv/dev.stamp ## Write the pages that are made from the code (docs/configuration.md)
+	$(RUN) scripts/configuration.py
 
 bench: .venv/dev.stamp ## Measure it (see bench/)
 	$(RUN) -m bench

@@ -15,6 +15,7 @@ from alicerce.services import ports, services
 from gateway import routes
 from kit.app import BARE
 from kit.config import REGISTRY
+from scripts import configuration
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("alicerce", "contracts", "gateway", "kit", "services", "scripts", "bench", "tests")
@@ -287,6 +288,10 @@ def test_the_example_environment_shows_defaults(name: str) -> None:
     assert REGISTRY[name].parse(shown) == REGISTRY[name].default if shown else not REGISTRY[name].default
 
 
+def test_the_page_of_settings_is_what_the_code_says() -> None:
+    assert configuration.PAGE.read_text("utf-8") == configuration.page(), "make docs writes it anew"
+
+
 def test_the_lock_names_public_hosts_only() -> None:
     hosts = set(re.findall(r"https?://[^/\"]+", (ROOT / "uv.lock").read_text()))
     assert hosts == {"https://pypi.org", "https://files.pythonhosted.org"}
@@ -302,9 +307,19 @@ def test_decisions_are_dated_and_short() -> None:
         assert re.search(r"^\d{4}-\d{2}-\d{2}$", text, re.MULTILINE), page.name
 
 
+def pages() -> list[Path]:
+    return [page for folder in (".", "docs", "docs/decisions", "collections") for page in (ROOT / folder).glob("*.md")]
+
+
+def test_files_that_documents_name_are_there() -> None:
+    named = re.compile(r"`((?:tests|kit|gateway|services|alicerce|contracts|scripts|deploy|bench)/[\w./-]+)`")
+    dead = [f"{relative(page)}: {path}" for page in pages() for path in named.findall(page.read_text())]
+    assert [line for line in dead if not (ROOT / line.partition(": ")[2]).exists()] == []
+
+
 def test_links_in_documents_lead_somewhere() -> None:
     dead = []
-    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+    for page in pages():
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
             if not (page.parent / target).exists():
                 dead.append(f"{relative(page)} -> {target}")
@@ -314,6 +329,6 @@ def test_links_in_documents_lead_somewhere() -> None:
 def test_make_help_lists_every_target_that_documents_name() -> None:
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE))
-    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+    for page in pages():
         named = set(re.findall(r"`make ([a-z-]+)", page.read_text()))
         assert named <= targets, (page.name, named - targets)
