@@ -104,7 +104,6 @@ def create_service(
     `port` is where it listens when it runs alone; everything else is told by the environment.
     """
     config.check(name)
-    logs.configure()
     app = Service(name, static_folder=None)
     app.url_map.merge_slashes = False  # or Flask would answer `//` with a redirect of its own
     app.db = db
@@ -146,12 +145,16 @@ def _schema_name(schema: Any) -> str:
 
 
 def prepare_requests(app: Flask) -> None:
+    """Give an app what all share: logs, ids, and a line and a count for each request."""
+    logs.configure(app.name)
+
     @app.before_request
     def begin() -> None:
         g.started = time.perf_counter()
         g.component = app.name
         g.request_id = trace.request_id(request.headers.get(trace.REQUEST_ID))
-        g.traceparent = trace.traceparent(request.headers.get("traceparent"))
+        caller = trace.received(request.headers.get("traceparent"), request.headers.get("tracestate"))
+        g.hop = trace.below(caller)
 
     @app.after_request
     def finish(response: Response) -> Response:
@@ -166,7 +169,7 @@ def prepare_requests(app: Flask) -> None:
 
 def _log(name: str, status: int) -> None:
     level = logging.DEBUG if request.endpoint in BARE else logging.INFO
-    logger = logs.logger(name)
+    logger = logs.logger(name, logs.API)
     if not logger.isEnabledFor(level):
         return
     fields = {

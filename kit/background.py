@@ -120,9 +120,10 @@ def engine(service: str) -> Engine:
 
 @contextmanager
 def _acting(app: Any, tenant_id: UUID) -> Iterator[Any]:
-    left = str(deadline.remaining_ms())  # of the request that this follows, or a whole budget
+    # Of the request that this follows; or a whole budget, and a thread of its own.
+    left, followed, hop = str(deadline.remaining_ms()), trace.current_request_id(), trace.current_hop()
     with app.app_context():
-        g.component, g.request_id = app.name, trace.request_id(None)
+        g.component, g.request_id, g.hop = app.name, trace.request_id(followed), trace.below(hop)
         g.identity = Identity(app.name, None, tenant_id, workload=True)
         deadline.start(left)
         yield app.db.session

@@ -118,7 +118,7 @@ class Sibling:
             identity.HEADER: token,
             "Content-Type": "application/json",
             trace.REQUEST_ID: trace.current_request_id(),
-            "traceparent": trace.traceparent(g.get("traceparent")),
+            **(g.get("hop") or trace.below(None)).headers(),
             deadline.HEADER: str(deadline.remaining_ms()),
         }
 

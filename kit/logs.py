@@ -1,14 +1,16 @@
-"""Logs on standard output: one JSON object a line, or the text form `time - service - level - where - message`.
+"""Logs on standard output: one JSON object a line, or the text form `timestamp - service - level - where - message`.
 
-Bodies, query strings, tokens and passwords are never logged.
+Bodies, query strings, tokens and passwords are never logged, nor the rows that Postgres quotes in its errors.
 """
 
 import logging
+import re
 import sys
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+from flask import g, has_app_context
 
 from kit import trace
 from kit.config import ENV, one_of, setting
@@ -17,30 +19,48 @@ LOG_LEVEL = setting("LOG_LEVEL", "INFO", "Least severity that is logged.", one_o
 LOG_FORMAT = setting("LOG_FORMAT", "json", "Form of the logs.", one_of("json", "text"))
 
 ROOT = "alicerce"
+MAIN, API = "main", "API"  # the parts of a service that log: all of it, and its HTTP
+# Where Postgres quotes the row that it refuses, up to what SQLAlchemy and Python write after it.
+DETAIL = re.compile(r"DETAIL:.*?(?=\n+(?:\[SQL:|\(Background on|The above exception|During handling)|\Z)", re.DOTALL)
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
-def _service(record: logging.LogRecord) -> str:
-    parts = record.name.split(".")
-    return parts[1] if parts[0] == ROOT and len(parts) > 1 else parts[0]
+def _origin(record: logging.LogRecord) -> tuple[str, str]:
+    """The service and the logger of a record. What a library says while it serves one belongs to that service."""
+    root, _, rest = record.name.partition(".")
+    if root == ROOT and rest:
+        service, _, component = rest.partition(".")
+        return service, component or MAIN
+    return (str(g.get("component", root)) if has_app_context() else root), record.name
+
+
+def _thread(record: logging.LogRecord) -> dict[str, Any]:
+    """What ties the record to its request: ids of the request, the trace and the span; then its own fields."""
+    hop = trace.current_hop()
+    ids = {"request_id": trace.current_request_id()} | (hop.fields() if hop else {})
+    return {name: value for name, value in ids.items() if value} | getattr(record, "fields", {})
+
+
+def _withhold(text: str) -> str:
+    return DETAIL.sub("DETAIL: withheld", text)
 
 
 class JsonFormatter(logging.Formatter):
     """One JSON object a record; `extra={"fields": {…}}` adds members."""
 
     def format(self, record: logging.LogRecord) -> str:
+        service, name = _origin(record)
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC),
             "level": record.levelname,
-            "service": _service(record),
+            "service": service,
             "environment": ENV(),
-            "logger": record.name,
-            "message": record.getMessage(),
+            "logger": name,
+            "message": _withhold(record.getMessage()),
         }
-        if request_id := trace.current_request_id():
-            line["request_id"] = request_id
-        line.update(getattr(record, "fields", {}))
+        line.update(_thread(record))
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["exception"] = _withhold(self.formatException(record.exc_info))
         return orjson.dumps(line, default=str).decode()
 
 
@@ -50,25 +70,33 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         where = f"{record.funcName}:{record.lineno}"
-        fields = " ".join(f"{key}={value}" for key, value in getattr(record, "fields", {}).items())
-        message = f"{record.getMessage()} {fields}".strip().replace("\n", "\\n")
-        text = f"{moment} - {_service(record)} - {record.levelname} - {where} - {message}"
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        fields = " ".join(f"{key}={value}" for key, value in _thread(record).items())
+        message = UNPRINTABLE.sub(_escape, f"{_withhold(record.getMessage())} {fields}".strip())
+        text = f"{moment} - {_origin(record)[0]} - {record.levelname} - {where} - {message}"
+        return f"{text}\n{_withhold(self.formatException(record.exc_info))}" if record.exc_info else text
 
 
-def configure() -> None:
-    """Send every log of this process to standard output in the configured form. May be called again."""
+def _escape(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
+
+
+def configure(service: str = "") -> None:
+    """Send every log of this process to standard output in the configured form. May be called again.
+
+    A service may have a level of its own, `<NOUN>_SERVICE_LOG_LEVEL`.
+    """
     root = logging.getLogger()
-    if any(getattr(handler, "is_ours", False) for handler in root.handlers):
-        return
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(JsonFormatter() if LOG_FORMAT() == "json" else TextFormatter())
-    handler.is_ours = True  # type: ignore[attr-defined]
-    root.addHandler(handler)
-    root.setLevel(LOG_LEVEL())
-    logging.getLogger("urllib3").setLevel(logging.WARNING)
+    if not any(getattr(handler, "is_ours", False) for handler in root.handlers):
+        handler = logging.StreamHandler(sys.stdout)
+        handler.setFormatter(JsonFormatter() if LOG_FORMAT() == "json" else TextFormatter())
+        handler.is_ours = True  # type: ignore[attr-defined]
+        root.addHandler(handler)
+        root.setLevel(LOG_LEVEL())
+        logging.getLogger("urllib3").setLevel(logging.WARNING)
+    if service and LOG_LEVEL.of(service) != LOG_LEVEL():
+        logger(service).setLevel(LOG_LEVEL.of(service))
 
 
-def logger(service: str) -> logging.Logger:
-    """The logger of one service or component."""
-    return logging.getLogger(f"{ROOT}.{service}")
+def logger(service: str, part: str = "") -> logging.Logger:
+    """The logger of one service, or of one part of it."""
+    return logging.getLogger(".".join(filter(None, (ROOT, service, part))))
