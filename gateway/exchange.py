@@ -10,7 +10,9 @@ from gateway.limits import Standing
 from gateway.observed import observed
 from gateway.routes import Operation
 from gateway.upstream import Headers
-from kit.logs import logger
+from kit.identity import GATEWAY
+from kit.logs import API, logger
+from kit.trace import Hop
 
 
 @dataclass(slots=True)
@@ -22,6 +24,7 @@ class Exchange:
     started: float
     request_id: str
     client: str
+    hop: Hop
     operation: Operation | None = None
     principal: Principal | None = None
     status: int = 0
@@ -40,12 +43,13 @@ class Exchange:
 def log_request(exchange: Exchange) -> None:
     """Say what was asked, by whom, who answered, and how long it took. Paths have ids, never query strings."""
     observed.record(exchange)
-    log = logger("gateway")
+    log = logger(GATEWAY, API)
     if not log.isEnabledFor(logging.INFO):
         return
     who = exchange.principal.identity if exchange.principal else None
     fields = {
         "request_id": exchange.request_id,
+        **exchange.hop.fields(),
         "method": exchange.method,
         "path": exchange.path[:500],
         "status": exchange.status,

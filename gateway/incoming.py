@@ -35,7 +35,6 @@ FORWARDED = (
     "IF_UNMODIFIED_SINCE",
     "PREFER",
     "RANGE",
-    "TRACESTATE",
     "USER_AGENT",
     "X_PUBLISHABLE_KEY",
 )

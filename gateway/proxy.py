@@ -57,6 +57,7 @@ class Proxy:
             request_id=trace.request_id(environ.get("HTTP_X_REQUEST_ID")),
             client=client_address(environ),
             headers=[*self.security, *self.cors.headers(environ)],
+            hop=trace.below(trace.received(environ.get("HTTP_TRACEPARENT"), environ.get("HTTP_TRACESTATE"))),
         )
         try:
             # Not OPTIONS: its answers cost as little as a refusal, and a page cannot read a refused preflight.
@@ -132,7 +133,7 @@ def _headers(exchange: Exchange, operation: routes.Operation, environ: dict[str,
         ("Host", operation.service),
         ("X-Forwarded-For", exchange.client),
         (trace.REQUEST_ID, exchange.request_id),
-        ("Traceparent", trace.traceparent(environ.get("HTTP_TRACEPARENT"))),
+        *exchange.hop.headers().items(),
         (deadline.HEADER, str(deadline.BUDGET_MS)),
     ]
     return headers + _proof(exchange.principal)

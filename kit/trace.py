@@ -58,11 +58,6 @@ def below(caller: Hop | None) -> Hop:
     return Hop(caller.trace_id, span_id, caller.span_id, caller.is_sampled, caller.state)
 
 
-def traceparent(offered: str | None) -> str:
-    """A traceparent for the next hop."""
-    return below(received(offered, None)).headers()["traceparent"]
-
-
 def _state(offered: str) -> str:
     """The vendors' list as it came, or nothing at all when a member is malformed or comes twice."""
     members = [member.strip(" \t") for member in offered.split(",")]
