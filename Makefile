@@ -10,8 +10,7 @@ INDEXES := UV_INDEX UV_INDEX_URL UV_EXTRA_INDEX_URL UV_DEFAULT_INDEX UV_FIND_LIN
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run stop restart status logs test check check-models format docs seed migrate keys rotate-keys admin bench \
-	lock clean
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' $(MAKEFILE_LIST))
 
 help: ## Show this menu
 	@awk 'BEGIN { FS = ":.*## " } \
@@ -62,6 +61,8 @@ bench: .venv/dev.stamp ## Measure it (see bench/)
 lock: .tools/uv-$(UV_VERSION).stamp ## Renew uv.lock from pyproject.toml, from the public index alone
 	$(foreach index,$(INDEXES),env -u $(index)) $(UV) lock --no-config
 
+telemetry: .venv/telemetry.stamp ## Install what OTEL_ENABLED=true needs
+
 ##@ Data
 
 seed: .venv/run.stamp ## Fill a running platform with example data
@@ -97,6 +98,10 @@ clean: ## Remove .venv, .tools and caches; the data in .alicerce stays
 .venv/run.stamp: uv.lock pyproject.toml .tools/uv-$(UV_VERSION).stamp
 	@$(UV) sync --quiet --locked --inexact --no-dev
 	@touch $@
+
+.venv/telemetry.stamp: uv.lock pyproject.toml .tools/uv-$(UV_VERSION).stamp
+	@$(UV) sync --quiet --locked --inexact --no-dev --group telemetry
+	@touch $@ .venv/run.stamp
 
 .venv/dev.stamp: uv.lock pyproject.toml .tools/uv-$(UV_VERSION).stamp
 	@$(UV) sync --quiet --locked --inexact
