@@ -10,6 +10,7 @@ from gateway.limits import Standing
 from gateway.observed import observed
 from gateway.routes import Operation
 from gateway.upstream import Headers
+from kit import telemetry, trace
 from kit.identity import GATEWAY
 from kit.logs import API, logger
 from kit.trace import Hop
@@ -25,6 +26,7 @@ class Exchange:
     request_id: str
     client: str
     hop: Hop
+    asked: Hop | None = None
     operation: Operation | None = None
     principal: Principal | None = None
     status: int = 0
@@ -39,10 +41,31 @@ class Exchange:
         """Who answers; empty when nobody was asked."""
         return self.operation.service if self.operation else ""
 
+    @property
+    def route(self) -> str:
+        """The public template of the address; empty when it is not in the table."""
+        return self.operation.prefix + self.operation.path if self.operation else ""
+
+    def ask(self) -> dict[str, str]:
+        """The service is about to be asked: the headers that tell it of this hop."""
+        prefix = self.operation.prefix if self.operation else ""
+        self.asked = telemetry.ask(self.hop, self.method, f"http://{self.service}{self.path.removeprefix(prefix)}")
+        return self.asked.headers()
+
+
+def begin(environ: dict[str, Any], path: str) -> Hop:
+    """The gateway's own hop of a request, below the client's if it told one."""
+    caller = trace.received(environ.get("HTTP_TRACEPARENT"), environ.get("HTTP_TRACESTATE"))
+    return telemetry.serve(GATEWAY, caller, environ["REQUEST_METHOD"], path)
+
 
 def log_request(exchange: Exchange) -> None:
     """Say what was asked, by whom, who answered, and how long it took. Paths have ids, never query strings."""
     observed.record(exchange)
+    code = exchange.extra.get("code", "")
+    if exchange.asked:
+        telemetry.heard(exchange.asked, None if code else exchange.status, code)
+    telemetry.answered(exchange.hop, exchange.status, exchange.route, code)
     log = logger(GATEWAY, API)
     if not log.isEnabledFor(logging.INFO):
         return
@@ -59,6 +82,6 @@ def log_request(exchange: Exchange) -> None:
         "client": exchange.client,
         "user_id": who.user_id if who else None,
         "tenant_id": who.tenant_id if who else None,
-        "code": exchange.extra.get("code"),
+        "code": code or None,
     }
     log.info("request", extra={"fields": fields})

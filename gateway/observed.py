@@ -47,8 +47,7 @@ class Observed:
     def record(self, exchange: "Exchange") -> None:
         """Remember an exchange; two threads may lose a count to each other here, and never in the metrics."""
         seconds = time.perf_counter() - exchange.started
-        operation = exchange.operation
-        route = operation.prefix + operation.path if operation else ""
+        operation, route = exchange.operation, exchange.route
         metrics.observe("gateway", exchange.method if operation else "", route, exchange.status, seconds)
         minute = self._minute()
         minute.requests += 1

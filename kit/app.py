@@ -25,6 +25,7 @@ from kit import (
     metrics,
     outbox,
     remote,
+    telemetry,
     trace,
 )
 from kit.background import Queue
@@ -147,6 +148,7 @@ def _schema_name(schema: Any) -> str:
 def prepare_requests(app: Flask) -> None:
     """Give an app what all share: logs, ids, and a line and a count for each request."""
     logs.configure(app.name)
+    telemetry.start(app.name)
 
     @app.before_request
     def begin() -> None:
@@ -154,15 +156,17 @@ def prepare_requests(app: Flask) -> None:
         g.component = app.name
         g.request_id = trace.request_id(request.headers.get(trace.REQUEST_ID))
         caller = trace.received(request.headers.get("traceparent"), request.headers.get("tracestate"))
-        g.hop = trace.below(caller)
+        is_bare = request.endpoint in BARE  # probes ask without end, and nobody wants to see it
+        g.hop = trace.below(caller) if is_bare else telemetry.serve(app.name, caller, request.method, request.path)
 
     @app.after_request
     def finish(response: Response) -> Response:
         response.headers[trace.REQUEST_ID] = g.request_id
         response.headers.setdefault("Cache-Control", "no-store")
+        route = request.url_rule.rule if request.url_rule else ""
         if request.endpoint not in BARE:
-            route = request.url_rule.rule if request.url_rule else ""
             metrics.observe(app.name, request.method, route, response.status_code, time.perf_counter() - g.started)
+        telemetry.answered(g.hop, response.status_code, route, g.get("error_type", ""))
         _log(app.name, response.status_code)
         return response
 
@@ -203,6 +207,7 @@ def handle_errors(app: Flask) -> None:
         return answer(problem)
 
     def unexpected(error: Exception) -> Response:
+        g.error_type = type(error).__qualname__
         logs.logger(app.name).error("unexpected: %s", type(error).__name__, exc_info=error)
         return answer(Problem(code="internal_error"))
 

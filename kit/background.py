@@ -19,7 +19,7 @@ from flask import g
 from sqlalchemy import Engine, Index, create_engine, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from kit import clock, deadline, logs, metrics, trace
+from kit import clock, deadline, logs, metrics, telemetry, trace
 from kit.db import TenantOwned, engine_options, url_of
 from kit.errors import Problem
 from kit.identity import Identity
@@ -70,7 +70,7 @@ def drain(app: Any) -> None:
 
 def work(app: Any, queue: Queue, tenant_id: UUID, id: UUID) -> None:
     """One step of one row, unless somebody else is at it. A failure is logged, and tried again later and later."""
-    with _acting(app, tenant_id) as session:
+    with _acting(app, tenant_id, queue) as session:
         try:
             row = _take(session, queue, id)
             if row is None:
@@ -84,6 +84,7 @@ def work(app: Any, queue: Queue, tenant_id: UUID, id: UUID) -> None:
             metrics.STEPS.labels(app.name, queue.model.__tablename__, "done").inc()
         except Exception as error:
             session.rollback()
+            g.error_type = type(error).__qualname__
             metrics.STEPS.labels(app.name, queue.model.__tablename__, "failed").inc()
             unexpected = not isinstance(error, Problem)
             logs.logger(app.name).warning("%s left for later: %s", queue.model.__name__, error, exc_info=unexpected)
@@ -119,14 +120,18 @@ def engine(service: str) -> Engine:
 
 
 @contextmanager
-def _acting(app: Any, tenant_id: UUID) -> Iterator[Any]:
+def _acting(app: Any, tenant_id: UUID, queue: Queue) -> Iterator[Any]:
     # Of the request that this follows; or a whole budget, and a thread of its own.
     left, followed, hop = str(deadline.remaining_ms()), trace.current_request_id(), trace.current_hop()
     with app.app_context():
-        g.component, g.request_id, g.hop = app.name, trace.request_id(followed), trace.below(hop)
+        g.component, g.request_id = app.name, trace.request_id(followed)
+        g.hop = telemetry.work(app.name, hop, queue.model.__tablename__)
         g.identity = Identity(app.name, None, tenant_id, workload=True)
         deadline.start(left)
-        yield app.db.session
+        try:
+            yield app.db.session
+        finally:
+            telemetry.worked(g.hop, g.get("error_type", ""))
 
 
 class Thread(threading.Thread):

@@ -18,7 +18,7 @@ import requests
 from flask import g
 from requests.adapters import BaseAdapter, HTTPAdapter
 
-from kit import deadline, identity, trace, transport
+from kit import deadline, identity, telemetry, trace, transport
 from kit.config import ConfigurationError, lookup
 from kit.errors import BadGateway, DeadlineExceeded, Problem, Unavailable
 from kit.identity import current
@@ -98,16 +98,26 @@ class Sibling:
             "timeout": (min(CONNECT_S, left), min(READ_S, left)),
             "allow_redirects": False,
         }
-        session = _session(transport.mounted(self.name) is not None)
         for attempt in (1, 2):
             try:
-                return self._read(session.request(**request))
+                return self._read(self._ask(request, attempt - 1))
             except requests.Timeout as error:
                 raise DeadlineExceeded(f"{self.name} did not answer in time.", upstream=self.name) from error
             except requests.RequestException as error:
                 if method != "GET" or attempt == 2:
                     raise self._unavailable() from error
         raise AssertionError("unreachable")
+
+    def _ask(self, request: dict[str, Any], repeated: int) -> requests.Response:
+        asked = telemetry.ask(trace.current_hop() or trace.aside(), request["method"], request["url"], repeated)
+        request["headers"] |= asked.headers()
+        try:
+            response = _session(transport.mounted(self.name) is not None).request(**request)
+        except Exception as error:
+            telemetry.heard(asked, None, type(error).__qualname__)
+            raise
+        telemetry.heard(asked, response.status_code)
+        return response
 
     def _headers(self, internal: bool) -> dict[str, str]:
         # A person's own token travels on to what people may call; an internal route hears the workload instead.
@@ -118,7 +128,6 @@ class Sibling:
             identity.HEADER: token,
             "Content-Type": "application/json",
             trace.REQUEST_ID: trace.current_request_id(),
-            **(g.get("hop") or trace.below(None)).headers(),
             deadline.HEADER: str(deadline.remaining_ms()),
         }
 

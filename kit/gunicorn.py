@@ -177,10 +177,11 @@ def post_worker_init(worker: Any) -> None:
 
 
 def worker_exit(server: Any, worker: Any) -> None:
-    """A process ends: so does that thread, after the step in hand."""
-    from kit import background
+    """A process ends: so does that thread, after the step in hand, and what was recorded is sent."""
+    from kit import background, telemetry
 
     background.stop()
+    telemetry.stop()
 
 
 def write_problem(sock: Any, status: int, reason: str, message: str) -> None:

@@ -3,9 +3,12 @@
 import re
 import secrets
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 from flask import g, has_app_context
+
+if TYPE_CHECKING:
+    from kit.spans import Recording
 
 REQUEST_ID = "X-Request-Id"
 _ID = re.compile(r"[A-Za-z0-9._-]{8,64}\Z")
@@ -22,14 +25,14 @@ MOST_STATE = 512  # characters that everybody has to pass on (3.3.1.5)
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One step of a trace. Ids are lower-case hex; `span` is OpenTelemetry's, where `kit.telemetry` records it."""
+    """One step of a trace. Ids are lower-case hex; `recording` is its span, where `kit.telemetry` is on."""
 
     trace_id: str
     span_id: str
     parent_id: str = ""
     is_sampled: bool = True
     state: str = ""
-    span: Any = field(default=None, compare=False, repr=False)
+    recording: "Recording | None" = field(default=None, compare=False, repr=False)
 
     def headers(self) -> dict[str, str]:
         """What the next hop is told: this one is its parent."""
@@ -56,6 +59,11 @@ def below(caller: Hop | None) -> Hop:
     if caller is None:
         return Hop(secrets.token_hex(16), span_id)
     return Hop(caller.trace_id, span_id, caller.span_id, caller.is_sampled, caller.state)
+
+
+def aside() -> Hop:
+    """For what no request asked for, as polling: not sampled, or it would bury the rest."""
+    return Hop(secrets.token_hex(16), secrets.token_hex(8), is_sampled=False)
 
 
 def _state(offered: str) -> str:
