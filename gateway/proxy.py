@@ -12,7 +12,7 @@ from typing import Any
 from gateway import compression, forward_auth, routes
 from gateway.auth import Authenticator, Principal
 from gateway.cors import Cors
-from gateway.exchange import Exchange
+from gateway.exchange import Exchange, begin
 from gateway.incoming import check_headers, client_address, passed_on, read_body
 from gateway.limits import Limits, is_guessable
 from gateway.outgoing import Outgoing, check, first_piece, is_whole, public_headers
@@ -57,7 +57,7 @@ class Proxy:
             request_id=trace.request_id(environ.get("HTTP_X_REQUEST_ID")),
             client=client_address(environ),
             headers=[*self.security, *self.cors.headers(environ)],
-            hop=trace.below(trace.received(environ.get("HTTP_TRACEPARENT"), environ.get("HTTP_TRACESTATE"))),
+            hop=begin(environ, path),
         )
         try:
             # Not OPTIONS: its answers cost as little as a refusal, and a page cannot read a refused preflight.
@@ -133,7 +133,7 @@ def _headers(exchange: Exchange, operation: routes.Operation, environ: dict[str,
         ("Host", operation.service),
         ("X-Forwarded-For", exchange.client),
         (trace.REQUEST_ID, exchange.request_id),
-        *exchange.hop.headers().items(),
+        *exchange.ask().items(),
         (deadline.HEADER, str(deadline.BUDGET_MS)),
     ]
     return headers + _proof(exchange.principal)
