@@ -82,7 +82,7 @@ class Proxy:
         if node is None and forward_auth.is_asked(environ, exchange.path):
             operation = forward_auth.operation(environ, self.root)
             self._admit(exchange, operation, environ)
-            said = forward_auth.destination(environ, operation)
+            said = [*forward_auth.destination(environ, operation), *exchange.hop.headers().items()]
             return _nothing(exchange, [*said, *_proof(exchange.principal)], start_response)
         if node is None:
             environ[EXCHANGE] = exchange
