@@ -1,0 +1,31 @@
+"""What is expected of an answer, as the script that Postman and Insomnia run after it. One line, one assertion.
+
+Both tools know Chai's `expect`; they differ in the name of their object, `pm` and `insomnia`.
+"""
+
+import json
+from typing import Any
+
+from scripts.collections.plan import Expectation
+
+
+def lines(tool: str, expected: Expectation) -> list[str]:
+    """The script's lines: the status first, so that it is judged even when the body is not JSON."""
+    script = [_test(tool, f"status {expected.status}", f"{tool}.response.code", f"eql({expected.status})")]
+    if expected.members or expected.shows or expected.keeps:
+        script.append(f"const json = {tool}.response.json();")
+    script += [_test(tool, f"has {name}", "json", f"have.property({_js(name)})") for name in expected.members]
+    script += [
+        _test(tool, f"{path} is {_js(value)}", f"json.{path}", f"eql({_js(value)})")
+        for path, value in expected.shows.items()
+    ]
+    script += [_test(tool, f"{path} is there", f"json.{path}", "be.ok") for path in expected.keeps.values()]
+    return script
+
+
+def _test(tool: str, title: str, subject: str, claim: str) -> str:
+    return f"{tool}.test({_js(title)}, () => {tool}.expect({subject}).to.{claim});"
+
+
+def _js(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
