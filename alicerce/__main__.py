@@ -102,6 +102,22 @@ def admin(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def backup(arguments: argparse.Namespace) -> int:
+    """Copy all databases, keys and secrets into a new folder of backups."""
+    from alicerce import backup as copies
+
+    copies.backup()
+    return 0
+
+
+def restore(arguments: argparse.Namespace) -> int:
+    """Bring back what a backup holds, all of it or nothing."""
+    from alicerce import backup_restore
+
+    backup_restore.restore(arguments.source, force=arguments.force)
+    return 0
+
+
 def _check_server() -> None:
     """Say that the embedded Postgres does not run, rather than that a connection was refused."""
     if without_database(services()):
@@ -130,6 +146,10 @@ def parser() -> argparse.ArgumentParser:
     add("keys", keys)
     add("rotate-keys", rotate_keys).add_argument("component", nargs="?", default="all")
     add("admin", admin).add_argument("email")
+    add("backup", backup)
+    restoring = add("restore", restore)
+    restoring.add_argument("source", help="a folder, the name of one in backups, or latest")
+    restoring.add_argument("--force", action="store_true", help="replace databases that hold rows")
     return top
 
 

@@ -22,7 +22,7 @@ NOT_RUNNING = "Alicerce does not run here: `make run` starts it."
 def run(topology: str) -> None:
     """Run until a signal ends it. Raises ConfigurationError when it cannot start, or runs here already."""
     folder = home.folder()
-    with _held(folder):
+    with held(folder):
         Supervisor(topology, folder).run()
 
 
@@ -94,7 +94,7 @@ def supervisor() -> int | None:
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[None]:
+def held(folder: Path) -> Iterator[None]:
     """Hold the lock of this folder. The file stays when it ends: removing it would let two hold different ones."""
     descriptor = os.open(folder / "supervisor.pid", os.O_RDWR | os.O_CREAT, 0o600)
     try:

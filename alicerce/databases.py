@@ -94,32 +94,47 @@ def _prepare_server(admin_url: str, services: Sequence[str]) -> None:
             for service in services:
                 _make_roles(admin, service)
                 _make_database(admin, service)
-                with connected(_url(admin_url, service, "owner")) as owner:
+                with connected(role_url(admin_url, service, "owner")) as owner:
                     _make_schema(owner, service)
             _check_powerless(admin, services)
+            _check_powerless(admin, wanted)
+    environment = {
+        f"{service.upper()}_SERVICE_DATABASE_{word}URL": role_url(admin_url, service, purpose.lower())
+        for service in wanted
+        for purpose, word in PURPOSES.items()
+    }
+    home.write(home.folder() / "environment", "".join(f"{name}={url}\n" for name, url in environment.items()))
+    return environment
 
 
 def behind(services: Iterable[str]) -> list[str]:
     """The services whose database lacks a revision. It asks Postgres only, so that a start which has nothing to
     migrate does not load Alembic and every service."""
-    return [service for service in services if _applied(service) != _newest(service)]
+    return [service for service in services if applied(service, owner_url(service)) != newest(service)]
 
 
-def _newest(service: str) -> str | None:
+def newest(service: str) -> str | None:
+    """The newest revision that this code has for a service."""
     revisions = (ROOT / "services" / service / "migrations").glob("[0-9]*.py")
     return max((path.name.partition("_")[0] for path in revisions), default=None)
 
 
-def _applied(service: str) -> str | None:
+def owner_url(service: str) -> str:
+    """Where the owner of a service's tables connects. Raises ConfigurationError when nothing says it."""
     prefix = f"{service.upper()}_SERVICE_DATABASE_"
     url = lookup(f"{prefix}OWNER_URL") or lookup(f"{prefix}URL") or lookup("DATABASE_URL")
     if not url:
         raise ConfigurationError(f"{service} has no database: set {prefix}URL, or leave it to `make run`.")
+    return normalise(url)
+
+
+def applied(service: str, url: str) -> str | None:
+    """The revision of the database of a service; None when it was never migrated."""
     table = sql.Identifier(DB_SCHEMA.of(service), "alembic_version")
-    with connected(normalise(url)) as owner:
-        if _run(owner, "SELECT to_regclass({})", table.as_string(owner))[0][0] is None:
+    with connected(url) as owner:
+        if execute(owner, "SELECT to_regclass({})", table.as_string(owner))[0][0] is None:
             return None
-        rows = _run(owner, "SELECT version_num FROM {}", table)
+        rows = execute(owner, "SELECT version_num FROM {}", table)
     return str(rows[0][0]) if rows else None
 
 
@@ -134,13 +149,13 @@ def connected(url: str) -> Iterator[connection]:
         advice = "check DATABASE_SERVER_URL"
         if not DATABASE_SERVER_URL():
             advice = f"restore {home.folder() / 'secrets.json'}, or remove that folder to start anew"
-        raise ConfigurationError(f"The database server {place} cannot be used ({_reason(error)}): {advice}.") from error
+        raise ConfigurationError(f"The database server {place} cannot be used ({reason(error)}): {advice}.") from error
     try:
         opened.autocommit = True
         yield opened
     except psycopg2.errors.InsufficientPrivilege as error:
         raise ConfigurationError(
-            f"The database server {place} refused to make databases and roles ({_reason(error)}): "
+            f"The database server {place} refused to make databases and roles ({reason(error)}): "
             "DATABASE_SERVER_URL needs a user with CREATEROLE and CREATEDB."
         ) from error
     except psycopg2.errors.LockNotAvailable as error:
@@ -148,12 +163,13 @@ def connected(url: str) -> Iterator[connection]:
             f"Somebody else has been preparing {place} for a minute: try again when that has ended."
         ) from error
     except psycopg2.Error as error:
-        raise ConfigurationError(f"The databases on {place} could not be prepared: {_reason(error)}.") from error
+        raise ConfigurationError(f"The databases on {place} could not be prepared: {reason(error)}.") from error
     finally:
         opened.close()
 
 
-def _reason(error: psycopg2.Error) -> str:
+def reason(error: psycopg2.Error) -> str:
+    """What Postgres said, in one line without its last full stop."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     said = lines[0].partition(" failed: ")[2] or lines[0]
     return said.replace("FATAL:", "").strip().rstrip(".")
@@ -170,36 +186,36 @@ def _check_version(admin: connection) -> None:
 @contextmanager
 def _alone(admin: connection) -> Iterator[None]:
     """One preparation at a time on a server: roles belong to it as a whole. Closing the connection ends it too."""
-    _run(admin, "SET lock_timeout = {}", LOCK_WAIT)
-    _run(admin, "SELECT pg_advisory_lock({})", ADVISORY_LOCK)
+    execute(admin, "SET lock_timeout = {}", LOCK_WAIT)
+    execute(admin, "SELECT pg_advisory_lock({})", ADVISORY_LOCK)
     yield
-    _run(admin, "SELECT pg_advisory_unlock({})", ADVISORY_LOCK)
+    execute(admin, "SELECT pg_advisory_unlock({})", ADVISORY_LOCK)
 
 
 def _make_roles(admin: connection, service: str) -> None:
-    superuser = _run(admin, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user")[0][0]
+    superuser = execute(admin, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user")[0][0]
     for role in _roles(service):
         # Hashed here, so that no password ever stands in a statement that the server may log.
         password = encrypt_password(home.secret(role), role, scope=admin, algorithm="scram-sha-256")
-        if not _run(admin, "SELECT 1 FROM pg_roles WHERE rolname = {}", role):
+        if not execute(admin, "SELECT 1 FROM pg_roles WHERE rolname = {}", role):
             powers = "NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS NOREPLICATION"
-            _run(admin, f"CREATE ROLE {{}} LOGIN {powers} PASSWORD {{}}", _name(role), password)
+            execute(admin, f"CREATE ROLE {{}} LOGIN {powers} PASSWORD {{}}", _name(role), password)
         else:
-            _run(admin, "ALTER ROLE {} LOGIN PASSWORD {}", _name(role), password)
+            execute(admin, "ALTER ROLE {} LOGIN PASSWORD {}", _name(role), password)
     if not superuser:
         # Only a member may make a database that belongs to the role (Postgres 16 gives its maker no membership).
-        _run(admin, "GRANT {} TO CURRENT_USER", _name(f"{service}_owner"))
+        execute(admin, "GRANT {} TO CURRENT_USER", _name(f"{service}_owner"))
 
 
 def _make_database(admin: connection, service: str) -> None:
     database, owner = _name(f"{service}_db"), _name(f"{service}_owner")
-    if not _run(admin, "SELECT 1 FROM pg_database WHERE datname = {}", f"{service}_db"):
+    if not execute(admin, "SELECT 1 FROM pg_database WHERE datname = {}", f"{service}_db"):
         # C everywhere: the same order and the same index use on the embedded server and on a given one.
         options = "TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER libc LOCALE 'C'"
-        _run(admin, f"CREATE DATABASE {{}} OWNER {{}} {options}", database, owner)
+        execute(admin, f"CREATE DATABASE {{}} OWNER {{}} {options}", database, owner)
     roles = sql.SQL(", ").join(_name(role) for role in _roles(service))
-    _run(admin, "REVOKE ALL ON DATABASE {} FROM PUBLIC", database)
-    _run(admin, "GRANT CONNECT ON DATABASE {} TO {}", database, roles)
+    execute(admin, "REVOKE ALL ON DATABASE {} FROM PUBLIC", database)
+    execute(admin, "GRANT CONNECT ON DATABASE {} TO {}", database, roles)
 
 
 def _make_schema(owner: connection, service: str) -> None:
@@ -207,13 +223,13 @@ def _make_schema(owner: connection, service: str) -> None:
     schema = _name(DB_SCHEMA.of(service))
     app, job, self = (_name(f"{service}_{purpose}") for purpose in ("app", "job", "owner"))
     if DB_SCHEMA.of(service) != "public":
-        _run(owner, "CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}", schema, self)
-    _run(owner, "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
-    _run(owner, "GRANT USAGE ON SCHEMA {} TO {}, {}", schema, app, job)
+        execute(owner, "CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}", schema, self)
+    execute(owner, "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    execute(owner, "GRANT USAGE ON SCHEMA {} TO {}, {}", schema, app, job)
     later = "ALTER DEFAULT PRIVILEGES FOR ROLE {} IN SCHEMA {} "
-    _run(owner, later + "GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {}", self, schema, app)
-    _run(owner, later + "GRANT USAGE, SELECT ON SEQUENCES TO {}", self, schema, app)
-    if _run(owner, "SELECT has_schema_privilege({}, 'public', 'CREATE')", f"{service}_app")[0][0]:
+    execute(owner, later + "GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {}", self, schema, app)
+    execute(owner, later + "GRANT USAGE, SELECT ON SEQUENCES TO {}", self, schema, app)
+    if execute(owner, "SELECT has_schema_privilege({}, 'public', 'CREATE')", f"{service}_app")[0][0]:
         raise ConfigurationError(
             f"Anybody may create tables in {service}_db: run `REVOKE CREATE ON SCHEMA public FROM PUBLIC` there once, "
             "as the owner of that schema."
@@ -227,7 +243,7 @@ def _check_powerless(admin: connection, services: Iterable[str]) -> None:
         "SELECT rolname FROM pg_roles WHERE rolname = ANY ({}::text[])"
         " AND (rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication)"
     )
-    powerful = [row[0] for row in _run(admin, query, names)]
+    powerful = [row[0] for row in execute(admin, query, names)]
     if powerful:
         raise ConfigurationError(
             f"These database roles have powers that no service may have: {', '.join(powerful)}. Take them away with "
@@ -239,7 +255,7 @@ def _roles(service: str) -> tuple[str, ...]:
     return tuple(f"{service}_{purpose.lower()}" for purpose in PURPOSES)
 
 
-def _url(admin_url: str, service: str, purpose: str) -> str:
+def role_url(admin_url: str, service: str, purpose: str) -> str:
     """The URL of a role: host, port and options (`sslmode` …) are the administrator's."""
     parts = urlsplit(admin_url)
     role = f"{service}_{purpose}"
@@ -251,7 +267,7 @@ def _name(text: str) -> sql.Identifier:
     return sql.Identifier(text)
 
 
-def _run(target: connection, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+def execute(target: connection, statement: str, *values: Any) -> list[tuple[Any, ...]]:
     """Run one statement; `{}` takes a name (sql.Composable) or, quoted as a literal, any other value."""
     composed = [value if isinstance(value, sql.Composable) else sql.Literal(value) for value in values]
     with target.cursor() as cursor:
