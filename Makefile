@@ -89,6 +89,13 @@ admin: .venv/run.stamp ## Make a registered person an administrator (email=…)
 	@test -n "$(email)" || { echo "Say who: make admin email=somebody@example.com" >&2; exit 1; }
 	@$(RUN) -m alicerce admin "$(email)"
 
+backup: .venv/run.stamp ## Copy databases, keys and secrets into a new folder; it may run meanwhile
+	@$(RUN) -m alicerce backup
+
+restore: .venv/run.stamp ## Bring a backup back (from=latest or a folder; force=yes replaces what is there)
+	@test -n "$(from)" || { echo "Say which: make restore from=latest, or from=/path/to/the/folder" >&2; exit 1; }
+	@$(RUN) -m alicerce restore "$(from)" $(if $(filter yes,$(force)),--force)
+
 clean: ## Remove .venv, .tools and caches; the data in .alicerce stays
 	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
