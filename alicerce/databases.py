@@ -76,7 +76,7 @@ def prepare(admin_url: str, services: Sequence[str]) -> dict[str, str]:
 def urls(admin_url: str, services: Iterable[str]) -> dict[str, str]:
     """The variables that lead services to the databases that `prepare` makes, whether it has made them or not."""
     return {
-        f"{service.upper()}_SERVICE_DATABASE_{word}URL": _url(_server(admin_url, service), service, purpose.lower())
+        f"{service.upper()}_SERVICE_DATABASE_{word}URL": role_url(_server(admin_url, service), service, purpose.lower())
         for service in services
         for purpose, word in PURPOSES.items()
     }
@@ -97,14 +97,6 @@ def _prepare_server(admin_url: str, services: Sequence[str]) -> None:
                 with connected(role_url(admin_url, service, "owner")) as owner:
                     _make_schema(owner, service)
             _check_powerless(admin, services)
-            _check_powerless(admin, wanted)
-    environment = {
-        f"{service.upper()}_SERVICE_DATABASE_{word}URL": role_url(admin_url, service, purpose.lower())
-        for service in wanted
-        for purpose, word in PURPOSES.items()
-    }
-    home.write(home.folder() / "environment", "".join(f"{name}={url}\n" for name, url in environment.items()))
-    return environment
 
 
 def behind(services: Iterable[str]) -> list[str]:
