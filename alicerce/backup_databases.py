@@ -56,12 +56,13 @@ def of_services(nouns: Iterable[str]) -> list[Database]:
     """The databases of these services. Raises ConfigurationError when the embedded server does not run."""
     nouns = tuple(nouns)
     ours = without_database(nouns)
-    server = databases.server_url() if ours else ""
+    shared = databases.server_url() if ours else ""
     found = []
     for noun in nouns:
+        server = databases.server_of(shared, noun) if noun in ours else ""
         owner = databases.role_url(server, noun, "owner") if noun in ours else databases.owner_url(noun)
         name = unquote(urlsplit(owner).path.lstrip("/"))
-        admin = server if noun in ours else databases.normalise(DATABASE_ADMIN_URL.of(noun) or owner)
+        admin = server or databases.normalise(DATABASE_ADMIN_URL.of(noun) or owner)
         found.append(Database(noun, name, owner, within(admin, name)))
     return found
 

@@ -65,7 +65,7 @@ def prepare(admin_url: str, services: Sequence[str]) -> dict[str, str]:
     wanted = without_database(services)
     by_server: dict[str, list[str]] = {}
     for service in wanted:
-        by_server.setdefault(_server(admin_url, service), []).append(service)
+        by_server.setdefault(server_of(admin_url, service), []).append(service)
     for url, nouns in by_server.items():
         _prepare_server(url, nouns)
     environment = urls(admin_url, wanted)
@@ -76,13 +76,13 @@ def prepare(admin_url: str, services: Sequence[str]) -> dict[str, str]:
 def urls(admin_url: str, services: Iterable[str]) -> dict[str, str]:
     """The variables that lead services to the databases that `prepare` makes, whether it has made them or not."""
     return {
-        f"{service.upper()}_SERVICE_DATABASE_{word}URL": role_url(_server(admin_url, service), service, purpose.lower())
+        f"{service.upper()}_SERVICE_DATABASE_{word}URL": role_url(server_of(admin_url, service), service, purpose.lower())
         for service in services
         for purpose, word in PURPOSES.items()
     }
 
 
-def _server(admin_url: str, service: str) -> str:
+def server_of(admin_url: str, service: str) -> str:
     """The administrator's URL of a service's own server (`<NOUN>_SERVICE_DATABASE_SERVER_URL`), else of everybody's."""
     return normalise(DATABASE_SERVER_URL.of(service) or admin_url)
 
