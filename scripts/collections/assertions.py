@@ -1,4 +1,4 @@
-"""What is expected of an answer, as the script that Postman and Insomnia run after it. One line, one assertion.
+"""What is expected of an answer, and kept of it, as the script that Postman and Insomnia run after it, line by line.
 
 Both tools know Chai's `expect`; they differ in the name of their object, `pm` and `insomnia`.
 """
@@ -19,7 +19,9 @@ def lines(tool: str, expected: Expectation) -> list[str]:
         _test(tool, f"{path} is {_js(value)}", f"json.{path}", f"eql({_js(value)})")
         for path, value in expected.shows.items()
     ]
-    script += [_test(tool, f"{path} is there", f"json.{path}", "be.ok") for path in expected.keeps.values()]
+    for name, path in expected.keeps.items():
+        script.append(_test(tool, f"{path} is there", f"json.{path}", "be.ok"))
+        script.append(f"{tool}.environment.set({_js(name)}, json.{path});")
     return script
 
 

@@ -1,104 +1,76 @@
-"""The plan as an Insomnia export, format 4. What a request needs of an earlier answer is a `response` tag in it."""
+"""The plan as an Insomnia export, format 4. Variables travel in the environment, as in Postman.
 
-import base64
+Insomnia's own `response` tags would not survive: an import gives every request a new id, and the tags keep the old one
+(Kong/insomnia issues 6070 and 9162). The scripts need Insomnia 9.1 or newer.
+"""
+
 import re
 from typing import Any
 
 from scripts.collections import assertions
-from scripts.collections.plan import Folder, Request
-from scripts.collections.postman import stable_id
+from scripts.collections.plan import Folder, Request, stable_id, variables
+from scripts.collections.step import FRESH
 
 FORMAT = 4
 FRESH_UUID = "{% uuid 'v4' %}"
-# Insomnia sends the earlier request by itself when it has no answer yet.
-WHEN = "'no-history', 60"
 
 Json = dict[str, Any]
-Kept = dict[str, tuple[str, str]]  # variable: the request whose answer holds it, and its path there
 
 
 def export(title: str, about: str, base_url: str, folders: list[Folder]) -> Json:
     """The export: a workspace, its environment, a request group for each folder, and the requests in their order."""
-    workspace = f"wrk_{stable_id('insomnia').hex}"
-    kept: Kept = {}
-    resources: list[Json] = [
-        {
-            "_id": workspace,
-            "_type": "workspace",
-            "parentId": None,
-            "name": title,
-            "description": about,
-            "scope": "collection",
-        }
-    ]
-    for place, folder in enumerate(folders):
-        group = f"fld_{stable_id('insomnia', folder.name).hex}"
-        resources.append(
-            {
-                "_id": group,
-                "_type": "request_group",
-                "parentId": workspace,
-                "name": folder.name,
-                "description": folder.about,
-                "metaSortKey": place,
-            }
-        )
-        for order, request in enumerate(folder.requests):
-            resources.append(_request(request, group, order, kept))
-            if request.expected:
-                kept |= {name: (_id(request), path) for name, path in request.expected.keeps.items()}
-    return {
-        "_type": "export",
-        "__export_format": FORMAT,
-        "__export_source": "alicerce",
-        "resources": [*resources, _environment(workspace, base_url, folders, kept)],
+    workspace = {
+        "_id": f"wrk_{stable_id('insomnia').hex}",
+        "_type": "workspace",
+        "parentId": None,
+        "name": title,
+        "description": about,
+        "scope": "collection",
     }
-
-
-def _environment(workspace: str, base_url: str, folders: list[Folder], kept: Kept) -> Json:
-    """The address, and what examples need that the story never fills."""
-    names = set(re.findall(r"{{(\w+)}}", str([folder.requests for folder in folders]))) - kept.keys() - {"random"}
-    return {
+    environment = {
         "_id": f"env_{stable_id('insomnia environment').hex}",
         "_type": "environment",
-        "parentId": workspace,
+        "parentId": workspace["_id"],
         "name": "Base Environment",
-        "data": {"baseUrl": base_url, **dict.fromkeys(sorted(names), "")},
+        "data": {"baseUrl": base_url, **dict.fromkeys(variables(folders), "")},
+    }
+    resources: list[Json] = [workspace, environment]
+    for place, folder in enumerate(folders):
+        group = _group(folder, place, str(workspace["_id"]))
+        resources += [group, *(_request(one, order, group["_id"]) for order, one in enumerate(folder.requests))]
+    return {"_type": "export", "__export_format": FORMAT, "__export_source": "alicerce", "resources": resources}
+
+
+def _group(folder: Folder, place: int, workspace: str) -> Json:
+    return {
+        "_id": f"fld_{stable_id('insomnia', folder.name).hex}",
+        "_type": "request_group",
+        "parentId": workspace,
+        "metaSortKey": place,
+        "name": folder.name,
+        "description": folder.about,
     }
 
 
-def _id(request: Request) -> str:
-    return f"req_{stable_id('insomnia', request.name).hex}"
-
-
-def _request(request: Request, group: str, order: int, kept: Kept) -> Json:
-    def own(text: str) -> str:
-        return re.sub(r"{{(\w+)}}", lambda found: _tag(found[1], kept), text)
-
+def _request(request: Request, order: int, group: str) -> Json:
     shown: Json = {
-        "_id": _id(request),
+        "_id": f"req_{stable_id('insomnia', request.name).hex}",
         "_type": "request",
         "parentId": group,
         "metaSortKey": order,
         "name": request.name,
         "description": request.about,
         "method": request.method,
-        "url": "{{ _.baseUrl }}" + own(request.path),
-        "parameters": [{"name": name, "value": own(value)} for name, value in request.query.items()],
-        "headers": [{"name": name, "value": own(value)} for name, value in request.headers.items()],
-        "body": {"mimeType": request.headers["Content-Type"], "text": own(request.body)} if request.body else {},
-        "authentication": {"type": "bearer", "token": own(f"{{{{{request.token}}}}}")} if request.token else {},
+        "url": _own("{{baseUrl}}" + request.path),
+        "parameters": [{"name": name, "value": _own(value)} for name, value in request.query.items()],
+        "headers": [{"name": name, "value": _own(value)} for name, value in request.headers.items()],
+        "body": {"mimeType": request.headers["Content-Type"], "text": _own(request.body)} if request.body else {},
+        "authentication": {"type": "bearer", "token": _own(f"{{{{{request.token}}}}}")} if request.token else {},
     }
     if request.expected:
         shown["afterResponseScript"] = "\n".join(assertions.lines("insomnia", request.expected))
     return shown
 
 
-def _tag(name: str, kept: Kept) -> str:
-    if name == "random":
-        return FRESH_UUID
-    if name not in kept:
-        return f"{{{{ _.{name} }}}}"
-    request, path = kept[name]
-    filter = base64.b64encode(f"$.{path}".encode()).decode()
-    return f"{{% response 'body', '{request}', 'b64::{filter}::46b', {WHEN} %}}"
+def _own(text: str) -> str:
+    return re.sub(r"{{(\w+)}}", r"{{ _.\1 }}", text.replace(FRESH, FRESH_UUID))

@@ -2,16 +2,18 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
 
-from scripts.collections.step import NOBODY, RANDOM, Chapter, Step
+from scripts.collections.step import DEFAULT_TOKEN, FRESH, NOBODY, Chapter, Step
 
 REFERENCE = "Reference"
 REFERENCE_ABOUT = "What the story does not tell. These requests are examples; a run leaves this folder out."
 SOMETIMES = {"total_exact", "next_cursor"}  # members of an envelope that an answer may lack
 JSON = "application/json"
+SPACE = uuid5(NAMESPACE_URL, "alicerce/collections")
 
 Document = dict[str, Any]
 
@@ -74,12 +76,15 @@ def operations(document: Document) -> dict[str, Operation]:
     return {operation.id: operation for operation in found}
 
 
-def plan(document: Document, chapters: Iterable[Chapter]) -> list[Folder]:
+def plan(document: Document, chapters: Sequence[Chapter]) -> list[Folder]:
     """A folder for each chapter, and one more for the operations that no chapter asks.
 
-    Raises KeyError for a step whose operation is not in the document.
+    Raises LookupError for a step whose operation is not in the document.
     """
     known = operations(document)
+    unknown = sorted({step.operation for chapter in chapters for step in chapter.steps} - known.keys())
+    if unknown:
+        raise LookupError(f"The story asks what is not public: {', '.join(unknown)}. Change scripts/collections/story.")
     folders = [
         Folder(
             chapter.name,
@@ -91,6 +96,19 @@ def plan(document: Document, chapters: Iterable[Chapter]) -> list[Folder]:
     told = {request.operation for folder in folders for request in folder.requests}
     left = tuple(_example(operation) for id, operation in sorted(known.items()) if id not in told)
     return [*folders, Folder(REFERENCE, REFERENCE_ABOUT, left)] if left else folders
+
+
+def variables(folders: Iterable[Folder]) -> list[str]:
+    """Every variable that a request fills or needs, beside the address."""
+    requests = [request for folder in folders for request in folder.requests]
+    needed = re.findall(r"{{(\w+)}}", str([(one.path, one.query, one.headers, one.body) for one in requests]))
+    kept = [name for one in requests if one.expected for name in one.expected.keeps]
+    return sorted({*needed, *kept} - {FRESH.strip("{}")})
+
+
+def stable_id(*parts: str) -> UUID:
+    """The same id for the same thing in every generated file."""
+    return uuid5(SPACE, "/".join(parts))
 
 
 def variable(parameter: str) -> str:
@@ -127,7 +145,7 @@ def _example(operation: Operation) -> Request:
         query={},
         headers=_headers(operation, {}, body),
         body=_text(body),
-        token="accessToken" if operation.told["security"] else NOBODY,
+        token=DEFAULT_TOKEN if operation.told["security"] else NOBODY,
         expected=None,
     )
 
@@ -146,7 +164,7 @@ def _path(operation: Operation, at: dict[str, str]) -> str:
 def _headers(operation: Operation, given: dict[str, str], body: Any) -> dict[str, str]:
     wanted = [one["name"] for one in operation.told.get("parameters", ()) if one["in"] == "header" and one["required"]]
     content_type = {"Content-Type": JSON} if body is not None else {}
-    headers = content_type | dict.fromkeys(wanted, RANDOM) | given
+    headers = content_type | dict.fromkeys(wanted, FRESH) | given
     return {name: value for name, value in headers.items() if value}
 
 

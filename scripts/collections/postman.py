@@ -1,23 +1,15 @@
 """The plan as a Postman collection, format 2.1.0, and its environment. Variables travel in the environment."""
 
-import re
 from typing import Any
-from uuid import NAMESPACE_URL, UUID, uuid5
 
 from scripts.collections import assertions
-from scripts.collections.plan import Folder, Request
+from scripts.collections.plan import Folder, Request, stable_id, variables
+from scripts.collections.step import DEFAULT_TOKEN, FRESH
 
 SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
-SPACE = uuid5(NAMESPACE_URL, "alicerce/collections")
 FRESH_UUID = "{{$guid}}"
-DEFAULT_TOKEN = "accessToken"
 
 Json = dict[str, Any]
-
-
-def stable_id(*parts: str) -> UUID:
-    """The same id for the same thing in every generated file."""
-    return uuid5(SPACE, "/".join(parts))
 
 
 def collection(title: str, about: str, folders: list[Folder]) -> Json:
@@ -39,19 +31,12 @@ def collection(title: str, about: str, folders: list[Folder]) -> Json:
 
 def environment(title: str, base_url: str, folders: list[Folder]) -> Json:
     """The environment: the address, and every variable that a request fills or needs, empty."""
-    texts = str([folder.requests for folder in folders])
-    names = dict.fromkeys(re.findall(r"{{(\w+)}}", texts))
-    names |= dict.fromkeys(name for folder in folders for one in folder.requests for name in _kept(one))
     values = [{"key": "baseUrl", "value": base_url, "type": "default", "enabled": True}]
-    for name in sorted(set(names) - {"random"}):
+    for name in variables(folders):
         kind = "secret" if name.lower().endswith("token") else "default"
         values.append({"key": name, "value": "", "type": kind, "enabled": True})
     scope = {"_postman_variable_scope": "environment"}
     return {"id": str(stable_id("postman environment")), "name": title, "values": values, **scope}
-
-
-def _kept(request: Request) -> dict[str, str]:
-    return request.expected.keeps if request.expected else {}
 
 
 def _item(request: Request) -> Json:
@@ -62,9 +47,8 @@ def _item(request: Request) -> Json:
         "response": [],
     }
     if request.expected:
-        script = assertions.lines("pm", request.expected)
-        script += [f'pm.environment.set("{name}", json.{path});' for name, path in request.expected.keeps.items()]
-        item["event"] = [{"listen": "test", "script": {"type": "text/javascript", "exec": script}}]
+        script = {"type": "text/javascript", "exec": assertions.lines("pm", request.expected)}
+        item["event"] = [{"listen": "test", "script": script}]
     return item
 
 
@@ -98,4 +82,4 @@ def _bearer(name: str) -> Json:
 
 
 def _own(text: str) -> str:
-    return text.replace("{{random}}", FRESH_UUID)
+    return text.replace(FRESH, FRESH_UUID)

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-RANDOM = "{{random}}"  # becomes each tool's own tag for a fresh UUID
+FRESH = "{{fresh}}"  # becomes each tool's own tag for a new UUID
 NOBODY = ""
+DEFAULT_TOKEN = "accessToken"
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Step:
     at: dict[str, str] = field(default_factory=dict)  # values of path parameters
     query: dict[str, str] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)  # an empty one leaves a required header out
-    token: str = "accessToken"
+    token: str = DEFAULT_TOKEN
     status: int = 0  # of an expected refusal
     code: str = ""  # of an expected refusal
     members: tuple[str, ...] = ()  # of the answer, when it lacks some that the document names

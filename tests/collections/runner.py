@@ -1,28 +1,26 @@
 """Sends the requests of an Insomnia export in their order, as Insomnia's own runner would, and judges the answers.
 
-Of Insomnia's language it knows what our generator writes: `_.` variables, the tags `uuid` and `response`, bearer
-authentication, and scripts of one assertion a line. Anything else is an error, so that nothing is left out silently.
+Of Insomnia's language it knows what our generator writes: variables, the tag `uuid`, bearer authentication, and scripts
+that assert or set a variable line by line. Anything else is an error, so that nothing is left out silently.
 """
 
-import base64
 import json
 import re
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from scripts.collections.plan import REFERENCE
 from tests.api import Answer, Api
 
-TAG = re.compile(
-    r"{{ _\.(\w+) }}|{% uuid 'v4' %}|{% response 'body', '(\w+)', 'b64::([\w=+/]+)::46b', 'no-history', 60 %}"
-)
+TAG = re.compile(r"{{ _\.(\w+) }}|{% uuid 'v4' %}")
 ASSERTION = re.compile(
     r'insomnia\.test\((?P<title>"(?:[^"\\]|\\.)*"), \(\) => insomnia\.expect\((?P<subject>[\w.\[\]]+)\)'
     r"\.to\.(?P<claim>be\.ok|eql|have\.property)(?:\((?P<expected>.*)\))?\);"
 )
+KEEPING = re.compile(r'insomnia\.environment\.set\("(\w+)", (json\.[\w.\[\]]+)\);')
 PREAMBLE = "const json = insomnia.response.json();"
 
 Json = dict[str, Any]
@@ -43,13 +41,12 @@ class Outcome:
         return "\n".join([line, *(f"       {failure}" for failure in self.failures)])
 
 
-@dataclass
 class Run:
     """One telling of the story against a platform: a base URL, or a WSGI app in this process."""
 
-    export: Json
-    target: Any
-    answers: dict[str, Any] = field(default_factory=dict)
+    def __init__(self, export: Json, target: Any) -> None:
+        self.export, self.target = export, target
+        self.environment = environment_of(export) | {"baseUrl": ""}
 
     def __iter__(self) -> Iterator[Outcome]:
         """Send each request, and say what came of it."""
@@ -57,34 +54,21 @@ class Run:
             yield self._send(request)
 
     def _send(self, request: Json) -> Outcome:
-        try:
-            path = self._resolved(request["url"])
-            query = [(one["name"], self._resolved(one["value"])) for one in request["parameters"]]
-            headers = {one["name"]: self._resolved(one["value"]) for one in request["headers"]}
-            if request["authentication"]:
-                headers["Authorization"] = f"Bearer {self._resolved(request['authentication']['token'])}"
-            body = self._resolved(request["body"]["text"]).encode() if request["body"] else None
-        except (LookupError, TypeError) as missing:
-            failure = f"an earlier answer lacks what this request needs: {missing}"
-            return Outcome(request["name"], request["method"], request["url"], 0, (failure,))
+        path = self._resolved(request["url"])
+        query = [(one["name"], self._resolved(one["value"])) for one in request["parameters"]]
+        headers = {one["name"]: self._resolved(one["value"]) for one in request["headers"]}
+        if request["authentication"]:
+            headers["Authorization"] = f"Bearer {self._resolved(request['authentication']['token'])}"
+        body = self._resolved(request["body"]["text"]).encode() if request["body"] else None
         target = f"{path}?{urlencode(query, quote_via=quote)}" if query else path
         answer = Api(self.target).request(request["method"], target, data=body, headers=headers)
-        self.answers[request["_id"]] = answer.json
-        failures = tuple(judged(request["afterResponseScript"], answer))
+        failures = tuple(after(request["afterResponseScript"], answer, self.environment))
         return Outcome(request["name"], request["method"], path, answer.status, failures)
 
     def _resolved(self, text: str) -> str:
-        resolved = TAG.sub(self._value, text)
+        resolved = TAG.sub(lambda tag: self.environment[tag[1]] if tag[1] else str(uuid.uuid4()), text)
         assert "{{" not in resolved and "{%" not in resolved, f"this tag is not known: {resolved}"
         return resolved
-
-    def _value(self, tag: re.Match[str]) -> str:
-        name, request, filter = tag.groups()
-        if name:
-            return str("" if name == "baseUrl" else environment_of(self.export)[name])
-        if request:
-            return str(at(self.answers[request], base64.b64decode(filter).decode().removeprefix("$.")))
-        return str(uuid.uuid4())
 
 
 def requests_of(export: Json, *, examples: bool = False) -> list[Json]:
@@ -109,32 +93,36 @@ def _of_type(export: Json, kind: str) -> list[Json]:
     return [resource for resource in export["resources"] if resource["_type"] == kind]
 
 
-def judged(script: str, answer: Answer) -> Iterator[str]:
-    """What is wrong with an answer, by the script that runs after it."""
+def after(script: str, answer: Answer, environment: dict[str, str]) -> Iterator[str]:
+    """Run the script that follows an answer: set variables, and say which assertions fail."""
     for line in script.splitlines():
-        if line == PREAMBLE:
-            continue
-        found = ASSERTION.fullmatch(line)
-        assert found, f"this line of a script is not known: {line}"
-        title, subject, claim, expected = found.group("title", "subject", "claim", "expected")
+        assertion, keeping = ASSERTION.fullmatch(line), KEEPING.fullmatch(line)
+        assert assertion or keeping or line == PREAMBLE, f"this line of a script is not known: {line}"
+        if assertion:
+            yield from _judged(assertion, answer)
+        elif keeping:
+            environment[keeping[1]] = str(_value(keeping[2], answer))
+
+
+def _judged(assertion: re.Match[str], answer: Answer) -> Iterator[str]:
+    actual = _value(assertion["subject"], answer)
+    if assertion["claim"] == "be.ok":
+        holds = bool(actual)
+    else:
+        expected = json.loads(assertion["expected"])
+        holds = actual == expected if assertion["claim"] == "eql" else isinstance(actual, dict) and expected in actual
+    if not holds:
+        yield f"{json.loads(assertion['title'])}: {str(actual)[:300]}"
+
+
+def _value(subject: str, answer: Answer) -> Any:
+    """What a script's `json.tenants[0].role` is, or its status; None when the answer has no such thing."""
+    if subject == "insomnia.response.code":
+        return answer.status
+    value = answer.json
+    for step in re.findall(r"[^.\[\]]+", subject)[1:]:
         try:
-            actual = answer.status if subject == "insomnia.response.code" else at({"json": answer.json}, subject)
-            holds = _holds(actual, claim, expected)
-        except (KeyError, IndexError, TypeError):
-            actual, holds = "nothing", False
-        if not holds:
-            yield f"{json.loads(title)}: {str(actual)[:300]}"
-
-
-def _holds(actual: Any, claim: str, expected: str) -> bool:
-    if claim == "be.ok":
-        return bool(actual)
-    wanted = json.loads(expected)
-    return wanted in actual if claim == "have.property" else bool(actual == wanted)
-
-
-def at(value: Any, path: str) -> Any:
-    """What stands at a path such as `tenants[0].role`. Raises LookupError or TypeError when nothing does."""
-    for step in re.findall(r"[^.\[\]]+", path):
-        value = value[int(step)] if isinstance(value, list) else value[step]
+            value = value[int(step)] if isinstance(value, list) else value[step]
+        except (LookupError, TypeError):
+            return None
     return value

@@ -1,6 +1,6 @@
 """Customers: one by one, twice by mistake, and many at once."""
 
-from scripts.collections.step import RANDOM, Chapter, Step
+from scripts.collections.step import FRESH, Chapter, Step
 from scripts.collections.story.people import COLLEAGUE, UNKNOWN
 
 MARKET = {
@@ -37,7 +37,7 @@ CUSTOMERS = Chapter(
             "A first customer",
             MARKET,
             "A CNPJ may hold letters since July 2026. A random `Idempotency-Key` makes a repetition harmless.",
-            headers={"Idempotency-Key": RANDOM},
+            headers={"Idempotency-Key": FRESH},
             shows={"customer.document": "12ABC34501DE35", "customer.version": 1},
             keeps={"customerId": "customer.id"},
         ),
