@@ -75,6 +75,11 @@ class TestImporting:
         assert (done["status"], done["rows"]) == ("done", {"created": 2, "faulty": 2})
         assert total(owner) == 2
 
+    def test_a_fault_inside_a_cell_that_holds_a_list_ends_the_import_like_any_other(self, owner: Person) -> None:
+        file = imported(owner, "name,emails\nAna,ana@example.com|no address\n")
+        assert file["status"] == "refused"
+        assert list(report(owner, file)[0]["errors"]["emails"]) == ["1"]
+
     def test_a_customer_who_stands_there_twice_is_a_fault(self, owner: Person) -> None:
         text = "name,email,external_id\nAna,a@example.com,1\nBia,A@example.com,2\nCaio,,1\nDu,,\nDu,,\n"
         file = imported(owner, text)

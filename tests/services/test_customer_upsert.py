@@ -129,6 +129,12 @@ def test_an_input_that_means_nothing_is_faulty(owner: Person, one: Any) -> None:
     assert outcomes(upserted(owner, one, {"name": "Good"})) == ["faulty", "created"]
 
 
+def test_a_fault_inside_a_list_is_named_by_its_place(owner: Person) -> None:
+    answer = upserted(owner, {"name": "Ana", "emails": ["ana@example.com", "no address"]}, {"name": "Good"})
+    assert outcomes(answer) == ["faulty", "created"]
+    assert list(answer["results"][0]["errors"]["emails"]) == ["1"]
+
+
 def test_only_who_may_write_and_only_in_the_own_tenant(api: Api, owner: Person, stranger: Person) -> None:
     api.post(BATCH, {"inputs": [{"name": "A"}]}).problem(401, "unauthenticated")
     add_member(owner, "viewer").post(BATCH, {"inputs": [{"name": "A"}]}).problem(403, "forbidden")

@@ -57,7 +57,12 @@ def read_customer(data: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
     try:
         return _customer.load(data), {}
     except ValidationError as error:
-        return {}, error.normalized_messages()
+        return {}, _as_json(error.normalized_messages())
+
+
+def _as_json(messages: dict[Any, Any]) -> dict[str, Any]:
+    """Messages whose keys are all texts: marshmallow names an item of a list by its number, which no JSON can."""
+    return {str(key): _as_json(value) if isinstance(value, dict) else value for key, value in messages.items()}
 
 
 class BatchUpsert(Schema):
