@@ -87,6 +87,7 @@ def work(app: Any, queue: Queue, tenant_id: UUID, id: UUID) -> None:
             metrics.STEPS.labels(app.name, queue.model.__tablename__, "failed").inc()
             unexpected = not isinstance(error, Problem)
             logs.logger(app.name).warning("%s left for later: %s", queue.model.__name__, error, exc_info=unexpected)
+            deadline.start(None)  # a step may have used up its time; not put off, it would stay before all others
             _put_off(session, queue, id)
 
 

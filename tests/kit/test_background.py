@@ -10,8 +10,9 @@ from uuid import UUID
 import psycopg2
 import pytest
 from flask import g
+from sqlalchemy import event
 
-from kit import background, clock
+from kit import background, clock, deadline
 from kit.background import Queue
 from kit.errors import Unavailable
 from kit.identity import Identity, current
@@ -86,6 +87,19 @@ def test_a_failed_step_leaves_nothing_and_comes_again_later(owner: Person, waiti
     with clock.shifted(timedelta(minutes=1)):
         work(owner, waiting, step)
     assert shown(owner, waiting).attempts == 2
+
+
+def test_a_step_that_used_up_its_time_is_put_off_in_time_of_its_own(owner: Person, waiting: UUID) -> None:
+    left: list[int] = []
+
+    def step(row: Import) -> None:
+        deadline.start("0")
+        event.listen(app_of("customer").db.session(), "before_flush", lambda *_: left.append(deadline.remaining_ms()))
+        raise Unavailable("This took too long.")
+
+    work(owner, waiting, step)
+    assert shown(owner, waiting).attempts == 1
+    assert left[0] > deadline.BUDGET_MS / 2
 
 
 def test_of_two_workers_one_does_the_step(owner: Person, waiting: UUID) -> None:
