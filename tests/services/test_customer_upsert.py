@@ -83,6 +83,15 @@ def test_an_address_that_a_merge_moved_is_known(owner: Person) -> None:
     assert (outcomes(answer), answer["results"][0]["customer_id"]) == (["unchanged"], first["id"])
 
 
+def test_an_address_means_whose_own_it_is_and_not_an_older_one_who_shares_it(owner: Person) -> None:
+    company = created(owner, name="Bakery", emails=["ana@example.com"])
+    ana = created(owner, name="Ana", email="ana@example.com")
+    created(owner, name="Cafe", emails=["ana@example.com"])
+    answer = upserted(owner, {"name": "Ana Lima", "email": "ana@example.com"})
+    assert answer["results"][0]["customer_id"] == ana["id"]
+    assert owner.get(f"{PATH}{company['id']}").ok()["customer"] == company
+
+
 @pytest.mark.parametrize(
     ("mode", "found"), [("insert", ["faulty", "created"]), ("update_only", ["unchanged", "faulty"])]
 )

@@ -35,11 +35,15 @@ class Row:
 
 def marks_of(fields: dict[str, Any], id_property: str | None) -> list[str]:
     """The keys by which a row is found again, the strongest first: those of its own, else its name and phone."""
-    keys = keys_of(fields)
-    main = keys_of({name: fields.get(name) for name in ID_PROPERTIES})  # a further e-mail address may be shared
+    keys, main = keys_of(fields), _main_keys_of(fields)
     names = (id_property,) if id_property else ID_PROPERTIES
     strong = [key for name in names for key in main if key.startswith(f"{name}:")]
     return strong if strong or id_property else sorted(keys)
+
+
+def _main_keys_of(fields: dict[str, Any]) -> set[str]:
+    """The keys that nobody else has: a further e-mail address may be shared."""
+    return keys_of({name: fields.get(name) for name in ID_PROPERTIES})
 
 
 def upsert(rows: list[Row], *, mode: str = "upsert", id_property: str | None = None, dry_run: bool = False) -> None:
@@ -75,13 +79,14 @@ def _known(keys: dict[int, list[str]]) -> dict[int, Customer]:
         select(CustomerKey.key, Customer)
         .join(Customer, (Customer.tenant_id == CustomerKey.tenant_id) & (Customer.id == CustomerKey.record_id))
         .where(CustomerKey.key.in_(wanted), Customer.is_active)
-        .order_by(Customer.id)  # as merging locks them; and of several with one key the oldest is meant
+        .order_by(Customer.id)  # as merging locks them
         .with_for_update(of=Customer)
         .execution_options(populate_existing=True)
     )
     by_key: dict[str, Customer] = {}
-    for key, customer in pairs:
-        by_key.setdefault(key, customer)
+    for key, customer in pairs:  # of several with one key the one whose main value it is, else the oldest is meant
+        if key not in by_key or key in _main_keys_of({name: getattr(customer, name) for name in ID_PROPERTIES}):
+            by_key[key] = customer
     return {number: by_key[key] for number, own in keys.items() for key in reversed(own) if key in by_key}
 
 
