@@ -92,6 +92,15 @@ def test_an_address_means_whose_own_it_is_and_not_an_older_one_who_shares_it(own
     assert owner.get(f"{PATH}{company['id']}").ok()["customer"] == company
 
 
+def test_addresses_that_change_places_are_both_kept(owner: Person) -> None:
+    known = created(owner, name="Ana", email="a@example.com", emails=["b@example.com"])
+    row = {"name": "Ana", "email": "b@example.com", "emails": ["a@example.com"]}
+    assert outcomes(upserted(owner, row)) == ["updated"]
+    now = owner.get(f"{PATH}{known['id']}").ok()["customer"]
+    assert (now["email"], now["emails"]) == ("b@example.com", ["a@example.com"])
+    assert outcomes(upserted(owner, row)) == ["unchanged"]
+
+
 @pytest.mark.parametrize(
     ("mode", "found"), [("insert", ["faulty", "created"]), ("update_only", ["unchanged", "faulty"])]
 )

@@ -99,7 +99,7 @@ def _keep(row: Row, customer: Customer | None, mode: str, dry_run: bool) -> None
         row.refuse(row=["This customer exists already."])
         return
     fields = dict(row.fields)
-    if fields.get("email") in customer.emails:
+    if fields.get("email") in customer.emails and "emails" not in fields:
         del fields["email"]  # known as a further address, as after a merge: the first one stays
     changed = bool(differences(customer, fields)) if dry_run else change(customer, "updated", fields)
     row.outcome = "updated" if changed else "unchanged"
