@@ -184,6 +184,13 @@ class TestExporting:
         )
         assert ours == theirs
 
+    def test_addresses_for_which_a_file_has_no_room_stay(self, owner: Person) -> None:
+        ana = created(owner, name="Ana", external_id="1", addresses=[{"city": "Recife"}, {"city": "Olinda"}])
+        assert imported(owner, owner.get(f"{PATH}export.csv").json)["rows"] == {"unchanged": 1}
+        imported(owner, "external_id,address_city\n1,Natal\n")
+        now = owner.get(f"{PATH}{ana['id']}").ok()["customer"]
+        assert [address["city"] for address in now["addresses"]] == ["Natal", "Olinda"]
+
     def test_it_is_narrowed_like_the_list(self, owner: Person) -> None:
         gone = created(owner, name="Gone", tags=["x"])
         created(owner, name="Here", tags=["x"])

@@ -98,7 +98,7 @@ def _keep(row: Row, customer: Customer | None, mode: str, dry_run: bool) -> None
     if mode == "insert":
         row.refuse(row=["This customer exists already."])
         return
-    fields = dict(row.fields)
+    fields = _columns_of(row.fields, customer.addresses)
     if fields.get("email") in customer.emails and "emails" not in fields:
         del fields["email"]  # known as a further address, as after a merge: the first one stays
     changed = bool(differences(customer, fields)) if dry_run else change(customer, "updated", fields)
@@ -115,4 +115,13 @@ def _create(row: Row, mode: str, dry_run: bool) -> None:
     row.outcome = "created"
     if not dry_run:
         row.customer_id = clock.new_id()
-        db.session.add(Customer(id=row.customer_id, **row.fields))
+        db.session.add(Customer(id=row.customer_id, **_columns_of(row.fields, [])))
+
+
+def _columns_of(fields: dict[str, Any], addresses: list[Any]) -> dict[str, Any]:
+    """The fields as columns. `address`, all that a row of a file has room for, is the first one; the others stay."""
+    first = fields.get("address")
+    if first is None:
+        return dict(fields)
+    others = [one for one in addresses[1:] if one != first]
+    return {name: value for name, value in fields.items() if name != "address"} | {"addresses": [first, *others]}

@@ -36,7 +36,7 @@ def csv_row(customer: models.Customer) -> list[Any]:
 
 
 def read_cells(cells: dict[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Checked fields of a row, and what is wrong with it by column."""
+    """Checked fields of a row, and what is wrong with it by column. Of addresses a file holds the first: `address`."""
     fields: dict[str, Any] = {name: cells[name] for name in cells if name in COLUMNS and name not in ADDRESS}
     for name in LISTS:
         if name in fields:
@@ -44,7 +44,10 @@ def read_cells(cells: dict[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
     if "document" in fields and "document_type" not in fields:
         fields["document_type"] = _kind(fields["document"])
     address = {name: cells[column] for column, name in ADDRESS.items() if column in cells}
-    return read_customer(fields | ({"addresses": [address]} if address else {}))
+    checked, errors = read_customer(fields | ({"addresses": [address]} if address else {}))
+    if "addresses" in checked:
+        (checked["address"],) = checked.pop("addresses")
+    return checked, errors
 
 
 def _kind(document: str) -> str:
