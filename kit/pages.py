@@ -5,7 +5,7 @@ import binascii
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import orjson
@@ -137,7 +137,7 @@ def _decode(cursor: str, orders: Sequence[Order]) -> list[Any]:
         if keys != [("-" if order.descending else "") + order.name for order in orders]:
             raise wrong
         return [_value(order, value) for order, value in zip(orders, values, strict=True)]
-    except (binascii.Error, ValueError, TypeError) as error:
+    except (binascii.Error, OverflowError, TypeError, ValueError) as error:
         raise wrong from error
 
 
@@ -145,4 +145,6 @@ def _value(order: Order, value: Any) -> Any:
     wanted = order.column.type.python_type
     if type(value) is not (int if wanted is int else str) or (isinstance(value, str) and "\x00" in value):
         raise ValueError(value)
-    return wanted.fromisoformat(value) if wanted in (date, datetime) else wanted(value)
+    if wanted is datetime:
+        return datetime.fromisoformat(str(value)).astimezone(UTC)
+    return date.fromisoformat(str(value)) if wanted is date else wanted(value)

@@ -6,6 +6,7 @@ a PUT may echo read-only fields, and texts come in without NUL and surrounding b
 
 import re
 from collections.abc import Mapping
+from datetime import UTC
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 from zoneinfo import available_timezones
@@ -219,7 +220,14 @@ class Whole(fields.Nested):
 
 
 class Moment(fields.AwareDateTime):
-    """A moment in UTC, written as RFC 3339."""
+    """A moment in UTC, written as RFC 3339; it may come with any offset, of which Postgres knows fewer than Python."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        moment = super()._deserialize(value, *args, **kwargs)
+        try:
+            return moment.astimezone(UTC)
+        except OverflowError as error:
+            raise self.make_error("invalid", input=value, obj_type=self.OBJ_TYPE) from error
 
     def _serialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         return None if value is None else value.isoformat().replace("+00:00", "Z")

@@ -1,7 +1,7 @@
 """The JSON of interaction."""
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -129,9 +129,7 @@ class Interaction(Schema):
 
     @post_load
     def normalise(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """A moment in UTC, and the type as what it is so far: a reference."""
-        if "happened_at" in data:
-            data["happened_at"] = data["happened_at"].astimezone(UTC)
+        """The type as what it is so far: a reference."""
         if "type_id" in data:
             data["type_reference"] = data.pop("type_id")
         return data
@@ -150,8 +148,8 @@ class InteractionFilters(PageQuery):
     search = Line(validate=validate.Length(max=200))
     type_reference = Line(data_key="filter[type]", validate=validate.Length(max=64))
     user_id = fields.UUID(data_key="filter[user_id]")
-    happened_from = fields.AwareDateTime()
-    happened_to = fields.AwareDateTime()
+    happened_from = Moment()
+    happened_to = Moment()
 
 
 class AllInteractionFilters(InteractionFilters):

@@ -138,6 +138,14 @@ class TestPages:
         problem = shelf.get(f"{PATH}?sort=id&cursor={cursor}").problem(422, "validation_error")
         assert list(problem["errors"]) == ["cursor"]
 
+    @pytest.mark.parametrize(
+        ("moment", "status"), [("2026-01-01T00:00:00+23:59", 200), ("0001-01-01T00:00+01:00", 422)]
+    )
+    def test_a_moment_in_a_cursor_may_have_any_offset(self, shelf: Person, moment: str, status: int) -> None:
+        values = [["created_at", "id"], [moment, "0197a3c0-0000-7000-8000-000000000001"]]
+        cursor = base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
+        assert shelf.get(f"{PATH}?cursor={cursor}").status == status
+
     def test_a_cursor_of_another_sort_is_refused(self, shelf: Person) -> None:
         cursor = shelf.get(PATH + "?sort=name").ok()["next_cursor"]
         for sort in ("-name", "id", "created_at"):

@@ -1,7 +1,6 @@
 """The JSON of a customer."""
 
 import re
-from datetime import UTC
 from typing import Any
 
 import phonenumbers
@@ -50,10 +49,7 @@ class KeptMoment(Moment):
     """A moment inside a JSON column: kept, and answered, as the text that a moment elsewhere is written as."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return Moment._serialize(self, super()._deserialize(value, *args, **kwargs).astimezone(UTC), "", None)
-        except OverflowError as error:
-            raise self.make_error("invalid", input=value, obj_type=self.OBJ_TYPE) from error
+        return Moment._serialize(self, super()._deserialize(value, *args, **kwargs), "", None)
 
     def _serialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         return value
@@ -192,9 +188,9 @@ class Selection(Query):
     document = Line()
     email = Email()
     external_id = Line()
-    created_from = fields.AwareDateTime()
-    created_to = fields.AwareDateTime()
-    updated_since = fields.AwareDateTime()
+    created_from = Moment()
+    created_to = Moment()
+    updated_since = Moment()
     tags = DelimitedList(Line(), data_key="filter[tags][in]")
     owner_id = fields.UUID(data_key="filter[owner_id]")
     lifecycle_stage = Line(data_key="filter[lifecycle_stage]", validate=validate.OneOf(models.STAGES))
