@@ -166,6 +166,16 @@ class TestRefusing:
         assert statuses(answers) == [202, 202]
         assert owner.get(IMPORTS).ok()["total"] == 1
 
+    def test_a_repeated_form_with_a_key_is_one_import(self, owner: Person) -> None:
+        def posted(text: str) -> Any:
+            form = {"file": (io.BytesIO(text.encode()), "customers.csv")}
+            return owner.request("POST", IMPORT, data=form, headers={"Idempotency-Key": "form-1"})
+
+        first = posted(GOOD).ok(202)
+        assert posted(GOOD).ok(202) == first
+        posted("name\nAna\n").problem(422, "idempotency_key_reused")
+        assert owner.get(IMPORTS).ok()["total"] == 1
+
 
 class TestExporting:
     def test_what_is_exported_can_be_imported(self, owner: Person, stranger: Person) -> None:
