@@ -98,6 +98,11 @@ class TestMerging:
             "whatsapp": True,
         }
 
+    def test_a_refusal_within_the_same_second_came_later(self, owner: Person) -> None:
+        first = created(owner, consents={"email": {"granted": True, "at": "2026-01-01T00:00:00Z"}})
+        second = created(owner, consents={"email": {"granted": False, "at": "2026-01-01T00:00:00.5Z"}})
+        assert merged(owner, first, second).ok()["customer"]["consents"]["email"]["granted"] is False
+
     def test_earlier_pointers_follow(self, owner: Person) -> None:
         first, second, third = (created(owner) for _ in range(3))
         merged(owner, second, third).ok()

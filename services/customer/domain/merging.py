@@ -1,6 +1,7 @@
 """Merging: several records of one customer become one; the others stay behind as pointers to it."""
 
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -120,8 +121,10 @@ def _consents(everyone: Iterable[Customer]) -> dict[str, Any]:
     return said
 
 
-def _rank(consent: dict[str, Any]) -> tuple[str, bool]:
-    return consent.get("at") or "", not consent["granted"]
+def _rank(consent: dict[str, Any]) -> tuple[datetime, bool]:
+    # As moments: as texts, a second would come after every fraction of it.
+    said_at = datetime.fromisoformat(consent["at"]) if consent.get("at") else datetime.min.replace(tzinfo=UTC)
+    return said_at, not consent["granted"]
 
 
 def _retire(source: Customer, survivor: Customer) -> None:
