@@ -106,8 +106,10 @@ class TestMerging:
     def test_earlier_pointers_follow(self, owner: Person) -> None:
         first, second, third = (created(owner) for _ in range(3))
         merged(owner, second, third).ok()
+        before = shown(owner, third)
         merged(owner, first, second).ok()
-        assert shown(owner, third)["merged_into_id"] == first["id"]
+        after = shown(owner, third)
+        assert (after["merged_into_id"], after["version"]) == (first["id"], before["version"] + 1)
         owner.delete(f"{PATH}{first['id']}?hard_delete=true").ok()
         for customer in (first, second, third):
             owner.get(f"{PATH}{customer['id']}").problem(404, "no_such_customer")

@@ -131,5 +131,6 @@ def _retire(source: Customer, survivor: Customer) -> None:
     lifecycle.deactivate(source)
     source.merged_into_id = survivor.id
     note(source, "merged", {"merged_into_id": [None, survivor.id]})
-    earlier = update(Customer).where(Customer.merged_into_id == source.id).values(merged_into_id=survivor.id)
-    db.session.execute(earlier, execution_options={"synchronize_session": False})
+    earlier = update(Customer).where(Customer.merged_into_id == source.id)
+    turned = earlier.values(merged_into_id=survivor.id, version=Customer.version + 1)
+    db.session.execute(turned, execution_options={"synchronize_session": False})
