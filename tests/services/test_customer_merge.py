@@ -103,6 +103,14 @@ class TestMerging:
         second = created(owner, consents={"email": {"granted": False, "at": "2026-01-01T00:00:00.5Z"}})
         assert merged(owner, first, second).ok()["customer"]["consents"]["email"]["granted"] is False
 
+    def test_a_survivor_of_many_members_can_be_sent_back(self, owner: Person) -> None:
+        first = created(owner, custom={f"a{number}": number for number in range(30)})
+        second = created(owner, custom={f"b{number}": number for number in range(30)} | {"a0": "lost"})
+        one = merged(owner, first, second).ok()["customer"]
+        assert {name: one["custom"][name] for name in first["custom"]} == first["custom"]
+        assert len(one["custom"]) == 50
+        assert owner.put(f"{PATH}{first['id']}", one).ok()["customer"] == one
+
     def test_earlier_pointers_follow(self, owner: Person) -> None:
         first, second, third = (created(owner) for _ in range(3))
         merged(owner, second, third).ok()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from itertools import islice
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -95,7 +96,7 @@ def _united(survivor: Customer, sources: list[Customer], chosen: dict[str, Custo
     merged["phones"] = _union(everyone, lambda one: [one.phone, *one.phones], merged["phone"])
     merged["tags"] = _union(everyone, lambda one: one.tags)
     merged["addresses"] = _union(everyone, lambda one: one.addresses)
-    merged["custom"] = {name: value for one in reversed(everyone) for name, value in one.custom.items()}
+    merged["custom"] = _custom(everyone)
     merged["consents"] = _consents(everyone)
     notes = "\n\n".join(dict.fromkeys(one.notes for one in everyone if one.notes)) or None
     merged["notes"] = notes if notes and len(notes) <= MAX_NOTES else survivor.notes
@@ -108,6 +109,14 @@ def _union(everyone: Iterable[Customer], values: Callable[[Customer], list[Any]]
     for one in everyone:
         united += [value for value in values(one) if value not in (None, without) and value not in united]
     return united[:MAX_LIST]
+
+
+def _custom(everyone: Iterable[Customer]) -> dict[str, Any]:
+    """Each member once, of the first who has it; the sources keep what exceeds the limit here as well."""
+    united: dict[str, Any] = {}
+    for one in everyone:
+        united = united | {name: value for name, value in one.custom.items() if name not in united}
+    return dict(islice(united.items(), MAX_LIST))
 
 
 def _consents(everyone: Iterable[Customer]) -> dict[str, Any]:
