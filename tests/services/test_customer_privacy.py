@@ -183,6 +183,13 @@ class TestRemoval:
         owner.get(at(with_notes, "/interactions")).problem(404, "no_such_customer")
         assert owner.get("/api/interactions").ok()["total"] == 0
 
+    def test_money_that_is_still_on_its_way_after_a_merge_keeps_the_survivor(self, owner: Person) -> None:
+        winner, loser = created(owner), created(owner)
+        paid(owner, loser, 100)
+        with unreachable("interaction"):
+            owner.post(at(winner, "/merge"), {"source_ids": [loser["id"]]}).ok()
+        owner.delete(at(winner, "?hard_delete=true")).problem(409, "customer_has_transactions")
+
     def test_nothing_goes_while_nobody_can_say_what_depends_on_it(self, owner: Person) -> None:
         customer = created(owner)
         with unreachable("interaction"):
