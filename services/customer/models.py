@@ -35,6 +35,7 @@ def keys_of(fields: dict[str, Any]) -> set[str]:
     phones = (fields.get("phone"), *fields.get("phones", ()))
     keys = {f"email:{email}" for email in emails if email}
     keys |= {f"name+phone:{phone} {name}" for phone in phones if phone}
+    keys |= {f"name+email:{email} {name}" for email in fields.get("emails", ()) if email}  # it may be shared
     if document := fields.get("document"):
         keys.add(f"document:{''.join(filter(str.isalnum, document)).upper()}")
     if external_id := fields.get("external_id"):

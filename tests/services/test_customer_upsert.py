@@ -92,6 +92,14 @@ def test_an_address_means_whose_own_it_is_and_not_an_older_one_who_shares_it(own
     assert owner.get(f"{PATH}{company['id']}").ok()["customer"] == company
 
 
+def test_who_shares_a_further_address_is_somebody_else(owner: Person) -> None:
+    shared = ["office@example.com"]
+    rows = ({"name": "Ana", "emails": shared}, {"name": "Bia", "emails": shared})
+    assert outcomes(upserted(owner, rows[0])) == ["created"]
+    assert outcomes(upserted(owner, rows[1])) == ["created"]
+    assert outcomes(upserted(owner, *rows)) == ["unchanged", "unchanged"]
+
+
 def test_addresses_that_change_places_are_both_kept(owner: Person) -> None:
     known = created(owner, name="Ana", email="a@example.com", emails=["b@example.com"])
     row = {"name": "Ana", "email": "b@example.com", "emails": ["a@example.com"]}

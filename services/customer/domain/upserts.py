@@ -34,11 +34,12 @@ class Row:
 
 
 def marks_of(fields: dict[str, Any], id_property: str | None) -> list[str]:
-    """The keys by which a row is found again, the strongest first: those of its own, else its name and phone."""
+    """The keys by which a row is found again, the strongest first: those of its own, else its name with a phone or a
+    further address, which others may share."""
     keys, main = keys_of(fields), _main_keys_of(fields)
     names = (id_property,) if id_property else ID_PROPERTIES
     strong = [key for name in names for key in main if key.startswith(f"{name}:")]
-    return strong if strong or id_property else sorted(keys)
+    return strong if strong or id_property else sorted(key for key in keys if not key.startswith("email:"))
 
 
 def _main_keys_of(fields: dict[str, Any]) -> set[str]:

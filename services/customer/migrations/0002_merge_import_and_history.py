@@ -153,6 +153,7 @@ def _find_keys() -> None:
         name = " ".join(terms(row.name))
         keys = {f"email:{email}" for email in (row.email, *row.emails) if email}
         keys |= {f"name+phone:{phone} {name}" for phone in (row.phone, *row.phones) if phone}
+        keys |= {f"name+email:{email} {name}" for email in row.emails}
         keys |= {f"document:{''.join(filter(str.isalnum, row.document)).upper()}"} if row.document else set()
         keys |= {f"external_id:{row.external_id}"} if row.external_id else set()
         insert = sa.text("INSERT INTO customer_key VALUES (:tenant_id, :key, :id)")
