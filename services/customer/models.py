@@ -30,7 +30,8 @@ OUTCOMES = ("valid", "created", "updated", "unchanged", "faulty")
 
 def keys_of(fields: dict[str, Any]) -> set[str]:
     """What identifies a customer with these fields, as `kind:value`."""
-    name = " ".join(terms(fields.get("name") or ""))
+    written = fields.get("name") or ""
+    name = " ".join(terms(written)) or written  # a name of nothing but signs is told from others by them
     emails = (fields.get("email"), *fields.get("emails", ()))
     phones = (fields.get("phone"), *fields.get("phones", ()))
     keys = {f"email:{email}" for email in emails if email}

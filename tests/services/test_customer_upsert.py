@@ -100,6 +100,13 @@ def test_who_shares_a_further_address_is_somebody_else(owner: Person) -> None:
     assert outcomes(upserted(owner, *rows)) == ["unchanged", "unchanged"]
 
 
+def test_names_of_nothing_but_signs_are_different_names(owner: Person) -> None:
+    rows = ({"name": "😀"}, {"name": "***"}, {"name": "🎉"})
+    for row in rows:
+        assert outcomes(upserted(owner, row)) == ["created"]
+    assert outcomes(upserted(owner, *rows)) == ["unchanged"] * 3
+
+
 def test_addresses_that_change_places_are_both_kept(owner: Person) -> None:
     known = created(owner, name="Ana", email="a@example.com", emails=["b@example.com"])
     row = {"name": "Ana", "email": "b@example.com", "emails": ["a@example.com"]}

@@ -150,7 +150,7 @@ def _find_keys() -> None:
     op.execute("ALTER TABLE customer_key NO FORCE ROW LEVEL SECURITY")
     query = "SELECT tenant_id, id, name, email, emails, phone, phones, document, external_id FROM customer"
     for row in op.get_bind().execute(sa.text(query)).all():
-        name = " ".join(terms(row.name))
+        name = " ".join(terms(row.name)) or row.name
         keys = {f"email:{email}" for email in (row.email, *row.emails) if email}
         keys |= {f"name+phone:{phone} {name}" for phone in (row.phone, *row.phones) if phone}
         keys |= {f"name+email:{email} {name}" for email in row.emails}
