@@ -107,6 +107,17 @@ def test_names_of_nothing_but_signs_are_different_names(owner: Person) -> None:
     assert outcomes(upserted(owner, *rows)) == ["unchanged"] * 3
 
 
+def test_who_stands_in_one_request_twice_is_one_customer(owner: Person) -> None:
+    rows = ({"name": "Ana", "phone": "+5511987654321"}, {"name": "Bia"}, {"name": "Bia"})
+    assert outcomes(upserted(owner, *rows, rows[0] | {"notes": "Tea"})) == [
+        "created",
+        "created",
+        "unchanged",
+        "updated",
+    ]
+    assert [(one["name"], one["notes"]) for one in owner.get(PATH).ok()["customers"]] == [("Ana", "Tea"), ("Bia", None)]
+
+
 def test_addresses_that_change_places_are_both_kept(owner: Person) -> None:
     known = created(owner, name="Ana", email="a@example.com", emails=["b@example.com"])
     row = {"name": "Ana", "email": "b@example.com", "emails": ["a@example.com"]}
