@@ -151,6 +151,15 @@ class TestErasure:
             assert owner.get(f"{PATH}?active_only=false&search={word}").ok()["total"] == 0
         assert owner.get("/api/interactions?search=padaria").ok()["total"] == 0
 
+    def test_a_file_on_its_way_does_not_bring_the_person_back(self, owner: Person) -> None:
+        customer = created(owner, name="Ana", email="ana@example.com")
+        file = "name,email,notes\nAna,ana@example.com,second line\n"
+        owner.request("POST", f"{PATH}import", data=file, headers={"Content-Type": "text/csv"}).ok(202)
+        owner.post(at(customer, "/erase")).problem(409, "import_under_way")
+        drain("customer")
+        owner.post(at(customer, "/erase")).ok()
+        assert owner.get(f"{PATH}?search=ana").ok()["total"] == 0
+
     def test_it_cannot_be_undone_or_repeated(self, owner: Person) -> None:
         customer = created(owner, email="ana@example.com")
         owner.post(at(customer, "/erase")).ok()
