@@ -75,11 +75,11 @@ def prepare(admin_url: str, services: Sequence[str]) -> dict[str, str]:
 
 def urls(admin_url: str, services: Iterable[str]) -> dict[str, str]:
     """The variables that lead services to the databases that `prepare` makes, whether it has made them or not."""
-    return {
-        f"{service.upper()}_SERVICE_DATABASE_{word}URL": role_url(server_of(admin_url, service), service, purpose.lower())
-        for service in services
-        for purpose, word in PURPOSES.items()
-    }
+    found = {}
+    for service in services:
+        server, prefix = server_of(admin_url, service), f"{service.upper()}_SERVICE_DATABASE_"
+        found |= {f"{prefix}{word}URL": role_url(server, service, purpose.lower()) for purpose, word in PURPOSES.items()}
+    return found
 
 
 def server_of(admin_url: str, service: str) -> str:

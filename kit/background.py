@@ -55,26 +55,25 @@ class Queue:
 
 
 def sweep(app: Any) -> bool:
-    """Do one step of each of the oldest due rows; whether there were any."""
+    """Do one step of each of the oldest due rows; whether any was left to us by others."""
     found = [(queue, tenant_id, id) for queue in app.queues for tenant_id, id in _due(app, queue)]
-    for queue, tenant_id, id in found:
-        work(app, queue, tenant_id, id)
-    return bool(found)
+    done = [work(app, queue, tenant_id, id) for queue, tenant_id, id in found]
+    return any(done)
 
 
 def drain(app: Any) -> None:
-    """Work until nothing is due."""
+    """Work until nothing is due that nobody else is at."""
     while sweep(app):
         pass
 
 
-def work(app: Any, queue: Queue, tenant_id: UUID, id: UUID) -> None:
-    """One step of one row, unless somebody else is at it. A failure is logged, and tried again later and later."""
+def work(app: Any, queue: Queue, tenant_id: UUID, id: UUID) -> bool:
+    """One step of one row; whether it was due and nobody else at it. A failure is tried again later and later."""
     with _acting(app, tenant_id, queue) as session:
         try:
             row = _take(session, queue, id)
             if row is None:
-                return
+                return False
             g.identity = Identity(app.name, row.user_id, tenant_id, workload=True)
             # A step may write thousands of rows. A foreign key's plan that was made while its table was empty would
             # read the whole tenant for each of them; Postgres keeps it until somebody analyses the table.
@@ -90,6 +89,7 @@ def work(app: Any, queue: Queue, tenant_id: UUID, id: UUID) -> None:
             logs.logger(app.name).warning("%s left for later: %s", queue.model.__name__, error, exc_info=unexpected)
             deadline.start(None)  # a step may have used up its time; not put off, it would stay before all others
             _put_off(session, queue, id)
+    return True
 
 
 def _take(session: Any, queue: Queue, id: UUID) -> Any:

@@ -30,7 +30,6 @@ from sqlalchemy import (
     insert,
     literal,
     select,
-    tuple_,
 )
 from sqlalchemy.orm import mapped_column
 
@@ -108,16 +107,24 @@ def _entries(db: Any, model: Any, name: str, length: int, entries_of: Callable[[
         present = select(record_id, column).where(own, record_id.in_([row.id for row in changed]))
         old = {(id, entry) for id, entry in connection.execute(present)} if changed else set()
         if gone := old - wanted:
-            connection.execute(delete(entries.__table__).where(own, tuple_(record_id, column).in_(gone)))
+            # Pairs in a list would be nested by Postgres one in the other, deeper than its stack at some thousands.
+            past = _pairs(gone)
+            same = (record_id == past.c.record_id) & (column == past.c.entry)
+            connection.execute(delete(entries.__table__).where(own, same))
         if added := wanted - old:
-            ids, texts = zip(*added, strict=True)
-            new = rows_of(record_id=(Uuid(), ids), entry=(String(), texts))
+            new = _pairs(added)
             chosen = select(literal(tenant_id, Uuid()), new.c.record_id, new.c.entry)
             connection.execute(insert(entries.__table__).from_select(["tenant_id", "record_id", name], chosen))
 
     event.listen(db.session, "after_flush", rewrite)
     entries.session = db.session
     return entries
+
+
+def _pairs(found: set[tuple[Any, str]]) -> Any:
+    """Ids and entries as a table inside a statement."""
+    ids, texts = zip(*found, strict=True)
+    return rows_of(record_id=(Uuid(), ids), entry=(String(), texts))
 
 
 def matching(query: Select[Any], model: Any, word: Any, text: str | None) -> Select[Any]:

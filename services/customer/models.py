@@ -30,11 +30,13 @@ OUTCOMES = ("valid", "created", "updated", "unchanged", "faulty")
 
 def keys_of(fields: dict[str, Any]) -> set[str]:
     """What identifies a customer with these fields, as `kind:value`."""
-    name = " ".join(terms(fields.get("name") or ""))
+    written = fields.get("name") or ""
+    name = " ".join(terms(written)) or written  # a name of nothing but signs is told from others by them
     emails = (fields.get("email"), *fields.get("emails", ()))
     phones = (fields.get("phone"), *fields.get("phones", ()))
     keys = {f"email:{email}" for email in emails if email}
     keys |= {f"name+phone:{phone} {name}" for phone in phones if phone}
+    keys |= {f"name+email:{email} {name}" for email in fields.get("emails", ()) if email}  # it may be shared
     if document := fields.get("document"):
         keys.add(f"document:{''.join(filter(str.isalnum, document)).upper()}")
     if external_id := fields.get("external_id"):

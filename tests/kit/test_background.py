@@ -10,7 +10,7 @@ from uuid import UUID
 import psycopg2
 import pytest
 from flask import g
-from sqlalchemy import event
+from sqlalchemy import event, select, update
 
 from kit import background, clock, deadline
 from kit.background import Queue
@@ -111,6 +111,17 @@ def test_of_two_workers_one_does_the_step(owner: Person, waiting: UUID) -> None:
 
     raced(*[lambda: work(owner, waiting, step)] * 8)
     assert done == [1]
+
+
+def test_what_another_is_at_is_no_reason_to_look_again_at_once(owner: Person, waiting: UUID) -> None:
+    background.drain(app_of("customer"))
+    with acting(owner) as session:
+        session.execute(update(Import).values(due_at=clock.now(), finished_at=None))
+        session.commit()
+    with acting(owner) as session:
+        session.scalars(select(Import).with_for_update()).all()
+        assert not background.sweep(app_of("customer"))
+    assert background.sweep(app_of("customer"))
 
 
 def test_the_job_role_sees_which_rows_are_due_and_nothing_else(owner: Person, waiting: UUID) -> None:

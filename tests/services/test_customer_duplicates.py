@@ -32,6 +32,18 @@ def test_customers_with_one_address_document_or_name_and_phone_are_grouped(owner
     assert [group["by"] for group in rest["duplicates"]] == ["name+phone"]
 
 
+def test_of_very_many_as_many_are_shown_as_one_merge_takes(owner: Person) -> None:
+    inputs = [{"name": f"Clerk {number}", "emails": ["office@example.com"]} for number in range(30)]
+    made = owner.post(f"{PATH}batch/upsert", {"inputs": inputs}).ok()["results"]
+    (group,) = owner.get(DUPLICATES).ok()["duplicates"]
+    assert group["count"] == 30
+    first, *others = [one["id"] for one in group["customers"]]
+    assert {first, *others} <= {result["customer_id"] for result in made}
+    owner.post(f"{PATH}{first}/merge", {"source_ids": others}).ok()
+    (group,) = owner.get(DUPLICATES).ok()["duplicates"]
+    assert group["count"] == 10
+
+
 def test_the_likeness_can_be_chosen(owner: Person) -> None:
     created(owner, name="Ana", email="ana@example.com", phone=PHONE)
     created(owner, name="Ana", emails=["ana@example.com"], phone=PHONE)

@@ -98,11 +98,26 @@ class TestMerging:
             "whatsapp": True,
         }
 
+    def test_a_refusal_within_the_same_second_came_later(self, owner: Person) -> None:
+        first = created(owner, consents={"email": {"granted": True, "at": "2026-01-01T00:00:00Z"}})
+        second = created(owner, consents={"email": {"granted": False, "at": "2026-01-01T00:00:00.5Z"}})
+        assert merged(owner, first, second).ok()["customer"]["consents"]["email"]["granted"] is False
+
+    def test_a_survivor_of_many_members_can_be_sent_back(self, owner: Person) -> None:
+        first = created(owner, custom={f"a{number}": number for number in range(30)})
+        second = created(owner, custom={f"b{number}": number for number in range(30)} | {"a0": "lost"})
+        one = merged(owner, first, second).ok()["customer"]
+        assert {name: one["custom"][name] for name in first["custom"]} == first["custom"]
+        assert len(one["custom"]) == 50
+        assert owner.put(f"{PATH}{first['id']}", one).ok()["customer"] == one
+
     def test_earlier_pointers_follow(self, owner: Person) -> None:
         first, second, third = (created(owner) for _ in range(3))
         merged(owner, second, third).ok()
+        before = shown(owner, third)
         merged(owner, first, second).ok()
-        assert shown(owner, third)["merged_into_id"] == first["id"]
+        after = shown(owner, third)
+        assert (after["merged_into_id"], after["version"]) == (first["id"], before["version"] + 1)
         owner.delete(f"{PATH}{first['id']}?hard_delete=true").ok()
         for customer in (first, second, third):
             owner.get(f"{PATH}{customer['id']}").problem(404, "no_such_customer")

@@ -151,6 +151,15 @@ class TestErasure:
             assert owner.get(f"{PATH}?active_only=false&search={word}").ok()["total"] == 0
         assert owner.get("/api/interactions?search=padaria").ok()["total"] == 0
 
+    def test_a_file_on_its_way_does_not_bring_the_person_back(self, owner: Person) -> None:
+        customer = created(owner, name="Ana", email="ana@example.com")
+        file = "name,email,notes\nAna,ana@example.com,second line\n"
+        owner.request("POST", f"{PATH}import", data=file, headers={"Content-Type": "text/csv"}).ok(202)
+        owner.post(at(customer, "/erase")).problem(409, "import_under_way")
+        drain("customer")
+        owner.post(at(customer, "/erase")).ok()
+        assert owner.get(f"{PATH}?search=ana").ok()["total"] == 0
+
     def test_it_cannot_be_undone_or_repeated(self, owner: Person) -> None:
         customer = created(owner, email="ana@example.com")
         owner.post(at(customer, "/erase")).ok()
@@ -182,6 +191,13 @@ class TestRemoval:
         owner.delete(at(with_notes, hard)).ok()
         owner.get(at(with_notes, "/interactions")).problem(404, "no_such_customer")
         assert owner.get("/api/interactions").ok()["total"] == 0
+
+    def test_money_that_is_still_on_its_way_after_a_merge_keeps_the_survivor(self, owner: Person) -> None:
+        winner, loser = created(owner), created(owner)
+        paid(owner, loser, 100)
+        with unreachable("interaction"):
+            owner.post(at(winner, "/merge"), {"source_ids": [loser["id"]]}).ok()
+        owner.delete(at(winner, "?hard_delete=true")).problem(409, "customer_has_transactions")
 
     def test_nothing_goes_while_nobody_can_say_what_depends_on_it(self, owner: Person) -> None:
         customer = created(owner)

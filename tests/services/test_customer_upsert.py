@@ -92,6 +92,32 @@ def test_an_address_means_whose_own_it_is_and_not_an_older_one_who_shares_it(own
     assert owner.get(f"{PATH}{company['id']}").ok()["customer"] == company
 
 
+def test_who_shares_a_further_address_is_somebody_else(owner: Person) -> None:
+    shared = ["office@example.com"]
+    rows = ({"name": "Ana", "emails": shared}, {"name": "Bia", "emails": shared})
+    assert outcomes(upserted(owner, rows[0])) == ["created"]
+    assert outcomes(upserted(owner, rows[1])) == ["created"]
+    assert outcomes(upserted(owner, *rows)) == ["unchanged", "unchanged"]
+
+
+def test_names_of_nothing_but_signs_are_different_names(owner: Person) -> None:
+    rows = ({"name": "😀"}, {"name": "***"}, {"name": "🎉"})
+    for row in rows:
+        assert outcomes(upserted(owner, row)) == ["created"]
+    assert outcomes(upserted(owner, *rows)) == ["unchanged"] * 3
+
+
+def test_who_stands_in_one_request_twice_is_one_customer(owner: Person) -> None:
+    rows = ({"name": "Ana", "phone": "+5511987654321"}, {"name": "Bia"}, {"name": "Bia"})
+    assert outcomes(upserted(owner, *rows, rows[0] | {"notes": "Tea"})) == [
+        "created",
+        "created",
+        "unchanged",
+        "updated",
+    ]
+    assert [(one["name"], one["notes"]) for one in owner.get(PATH).ok()["customers"]] == [("Ana", "Tea"), ("Bia", None)]
+
+
 def test_addresses_that_change_places_are_both_kept(owner: Person) -> None:
     known = created(owner, name="Ana", email="a@example.com", emails=["b@example.com"])
     row = {"name": "Ana", "email": "b@example.com", "emails": ["a@example.com"]}

@@ -1,5 +1,6 @@
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -121,6 +122,13 @@ class TestChanging:
         assert (after["outcome"], after["interaction_type"]["code"], after["version"]) == ("sold", "visit", 2)
         assert after["ds_notes"] == before["ds_notes"]
         assert owner.get(path).ok()["interaction"] == after
+
+    def test_a_text_of_very_many_words_can_be_replaced(self, owner: Person, customer: str) -> None:
+        notes = " ".join(chr(ord("一") + number) for number in range(10_000))  # as many words as there can be
+        interaction = recorded(owner, customer, ds_notes=notes)
+        owner.put(at(customer, "interactions", interaction["id"]), {"ds_notes": "Short"}).ok()
+        assert owner.get(f"{at(customer, 'interactions')}?search=short").ok()["total"] == 1
+        assert owner.get(f"{at(customer, 'interactions')}?search={quote(notes[0])}").ok()["total"] == 0
 
     def test_what_a_get_gave_can_be_sent_back(self, owner: Person, customer: str) -> None:
         before = recorded(owner, customer, **FULL)

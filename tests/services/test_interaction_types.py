@@ -90,6 +90,14 @@ class TestOwn:
         owner.delete(starter(owner, "visit") + "?hard_delete=true").ok()
         assert "visit" not in codes(owner, "active_only=false")
 
+    def test_the_last_one_is_not_removed_for_good_or_all_would_be_back(self, owner: Person) -> None:
+        *others, last = sorted(codes(owner))
+        for code in others:
+            owner.delete(starter(owner, code) + "?hard_delete=true").ok()
+        owner.delete(starter(owner, last) + "?hard_delete=true").problem(409, "last_interaction_type")
+        owner.delete(starter(owner, last)).ok()
+        assert codes(owner) == []
+
     def test_one_out_of_use_is_for_no_new_interaction(self, owner: Person) -> None:
         customer = customer_of(owner)
         owner.delete(starter(owner, "call")).ok()

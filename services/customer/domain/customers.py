@@ -153,7 +153,9 @@ def remove_customer(customer_id: UUID) -> None:
     """Remove a customer for good, active or not, and those merged into it. Raises NoSuchCustomer,
     CustomerHasTransactions."""
     get_customer(customer_id)
-    if interaction.summary_of(customer_id).transaction_count:
+    # The money of one that was merged may still be on its way to the survivor.
+    merged = db.session.scalars(select(Customer.id).where(Customer.merged_into_id == customer_id))
+    if any(interaction.summary_of(id).transaction_count for id in (customer_id, *merged)):
         raise CustomerHasTransactions
     customer = db.lock(Customer, customer_id, NoSuchCustomer)
     db.session.delete(customer)

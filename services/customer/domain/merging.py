@@ -1,6 +1,8 @@
 """Merging: several records of one customer become one; the others stay behind as pointers to it."""
 
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from itertools import islice
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -94,7 +96,7 @@ def _united(survivor: Customer, sources: list[Customer], chosen: dict[str, Custo
     merged["phones"] = _union(everyone, lambda one: [one.phone, *one.phones], merged["phone"])
     merged["tags"] = _union(everyone, lambda one: one.tags)
     merged["addresses"] = _union(everyone, lambda one: one.addresses)
-    merged["custom"] = {name: value for one in reversed(everyone) for name, value in one.custom.items()}
+    merged["custom"] = _custom(everyone)
     merged["consents"] = _consents(everyone)
     notes = "\n\n".join(dict.fromkeys(one.notes for one in everyone if one.notes)) or None
     merged["notes"] = notes if notes and len(notes) <= MAX_NOTES else survivor.notes
@@ -109,6 +111,14 @@ def _union(everyone: Iterable[Customer], values: Callable[[Customer], list[Any]]
     return united[:MAX_LIST]
 
 
+def _custom(everyone: Iterable[Customer]) -> dict[str, Any]:
+    """Each member once, of the first who has it; the sources keep what exceeds the limit here as well."""
+    united: dict[str, Any] = {}
+    for one in everyone:
+        united = united | {name: value for name, value in one.custom.items() if name not in united}
+    return dict(islice(united.items(), MAX_LIST))
+
+
 def _consents(everyone: Iterable[Customer]) -> dict[str, Any]:
     """For each channel what was said last; of two words at one moment, the refusal."""
     said: dict[str, Any] = {}
@@ -120,13 +130,16 @@ def _consents(everyone: Iterable[Customer]) -> dict[str, Any]:
     return said
 
 
-def _rank(consent: dict[str, Any]) -> tuple[str, bool]:
-    return consent.get("at") or "", not consent["granted"]
+def _rank(consent: dict[str, Any]) -> tuple[datetime, bool]:
+    # As moments: as texts, a second would come after every fraction of it.
+    said_at = datetime.fromisoformat(consent["at"]) if consent.get("at") else datetime.min.replace(tzinfo=UTC)
+    return said_at, not consent["granted"]
 
 
 def _retire(source: Customer, survivor: Customer) -> None:
     lifecycle.deactivate(source)
     source.merged_into_id = survivor.id
     note(source, "merged", {"merged_into_id": [None, survivor.id]})
-    earlier = update(Customer).where(Customer.merged_into_id == source.id).values(merged_into_id=survivor.id)
-    db.session.execute(earlier, execution_options={"synchronize_session": False})
+    earlier = update(Customer).where(Customer.merged_into_id == source.id)
+    turned = earlier.values(merged_into_id=survivor.id, version=Customer.version + 1)
+    db.session.execute(turned, execution_options={"synchronize_session": False})

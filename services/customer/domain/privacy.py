@@ -8,7 +8,7 @@ from sqlalchemy import or_, select, update
 from contracts import interaction
 from contracts.customer import ERASED
 from kit import clock
-from kit.errors import BadGateway, DeadlineExceeded, Unavailable
+from kit.errors import BadGateway, Conflict, DeadlineExceeded, Unavailable
 from kit.outbox import emit
 from services.customer.domain.customers import (
     NoSuchCustomer,
@@ -16,11 +16,15 @@ from services.customer.domain.customers import (
     get_customer,
     note,
 )
-from services.customer.models import Change, Customer, ImportRow, db
+from services.customer.models import Change, Customer, Import, ImportRow, db
 
 ERASED_NAME = "Erased"
 KEPT_COLUMNS = {"tenant_id", "id", "type", "lifecycle_stage", "merged_into_id", "erased_at", "created_at", "updated_at"}
 KEPT_COLUMNS |= {"version", "is_active", "deactivated_at", "deactivated_by"}
+
+
+class ImportUnderWay(Conflict):
+    """A file of customers is being imported, which could bring this one back. Erase it when the import has ended."""
 
 
 def overview(customer_id: UUID) -> dict[str, Any]:
@@ -53,10 +57,12 @@ def erase_customer(customer_id: UUID) -> Customer:
     """Forget who a customer was, here and in the services that know them; that there was one, and the money, stays.
 
     Answers that are kept to be repeated (`Idempotency-Key`) forget within a day. Raises NoSuchCustomer,
-    CustomerMerged, CustomerErased.
+    CustomerMerged, CustomerErased, ImportUnderWay.
     """
     customer = db.lock(Customer, customer_id, NoSuchCustomer)
     check_neither_merged_nor_erased(customer)
+    if db.session.scalar(select(Import.id).where(Import.due_at.is_not(None), ~Import.is_dry_run).limit(1)):
+        raise ImportUnderWay
     everyone = [customer, *_merged_into(customer_id)]
     db.session.execute(
         update(Change).where(_about(customer_id)).values(changes={}),

@@ -34,11 +34,12 @@ class Row:
 
 
 def marks_of(fields: dict[str, Any], id_property: str | None) -> list[str]:
-    """The keys by which a row is found again, the strongest first: those of its own, else its name and phone."""
+    """The keys by which a row is found again, the strongest first: those of its own, else its name with a phone or a
+    further address, which others may share."""
     keys, main = keys_of(fields), _main_keys_of(fields)
     names = (id_property,) if id_property else ID_PROPERTIES
     strong = [key for name in names for key in main if key.startswith(f"{name}:")]
-    return strong if strong or id_property else sorted(keys)
+    return strong if strong or id_property else sorted(key for key in keys if not key.startswith("email:"))
 
 
 def _main_keys_of(fields: dict[str, Any]) -> set[str]:
@@ -47,29 +48,39 @@ def _main_keys_of(fields: dict[str, Any]) -> set[str]:
 
 
 def upsert(rows: list[Row], *, mode: str = "upsert", id_property: str | None = None, dry_run: bool = False) -> None:
-    """Keep each row that has no errors yet, and write down its outcome: created, updated, unchanged or faulty.
-
-    All go to the database at once; when it refuses one of them, one by one.
-    """
+    """Keep each row that has no errors yet, and write down its outcome: created, updated, unchanged or faulty."""
     for row in rows:
         if id_property and not row.errors and not row.fields.get(id_property):
             row.refuse(**{id_property: ["Is needed to find this customer again."]})
     waiting = [row for row in rows if not row.errors]
+    seen: set[str] = set()
+    first: list[Row] = []
+    again: list[Row] = []
     for row in waiting:
         row.marks = row.marks or marks_of(row.fields, id_property)
-    known = _known({row.number: row.marks for row in waiting})
+        # Who stands here again must find what the row before has made, of which a dry run makes nothing.
+        (again if seen.intersection(row.marks) and not dry_run else first).append(row)
+        seen.update(row.marks)
+    for some in (first, *([row] for row in again)):
+        _keep_all(some, mode, dry_run)
+
+
+def _keep_all(rows: list[Row], mode: str, dry_run: bool) -> None:
+    """All go to the database at once; when it refuses one of them, one by one."""
+    known = _known({row.number: row.marks for row in rows})
     try:
         with db.session.begin_nested():
-            for row in waiting:
+            for row in rows:
                 _keep(row, known.get(row.number), mode, dry_run)
             db.session.flush()
     except IntegrityError as error:
-        if len(waiting) == 1:
+        if len(rows) == 1:
             problem = from_database(error)
-            waiting[0].refuse(**dict(problem.errors or {"row": [problem.message]} if problem else {}))
+            rows[0].refuse(**dict(problem.errors or {"row": [problem.message]} if problem else {}))
             return
-        for row in waiting:
-            upsert([row], mode=mode, id_property=id_property)
+        for row in rows:
+            if not row.errors:
+                _keep_all([row], mode, dry_run)
 
 
 def _known(keys: dict[int, list[str]]) -> dict[int, Customer]:

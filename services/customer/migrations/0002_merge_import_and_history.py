@@ -150,9 +150,10 @@ def _find_keys() -> None:
     op.execute("ALTER TABLE customer_key NO FORCE ROW LEVEL SECURITY")
     query = "SELECT tenant_id, id, name, email, emails, phone, phones, document, external_id FROM customer"
     for row in op.get_bind().execute(sa.text(query)).all():
-        name = " ".join(terms(row.name))
+        name = " ".join(terms(row.name)) or row.name
         keys = {f"email:{email}" for email in (row.email, *row.emails) if email}
         keys |= {f"name+phone:{phone} {name}" for phone in (row.phone, *row.phones) if phone}
+        keys |= {f"name+email:{email} {name}" for email in row.emails}
         keys |= {f"document:{''.join(filter(str.isalnum, row.document)).upper()}"} if row.document else set()
         keys |= {f"external_id:{row.external_id}"} if row.external_id else set()
         insert = sa.text("INSERT INTO customer_key VALUES (:tenant_id, :key, :id)")

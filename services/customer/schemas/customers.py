@@ -250,10 +250,11 @@ class ByQuery(PageQuery):
 
 
 class Duplicate(Schema):
-    """Active customers that share a value, the oldest first."""
+    """Active customers that share a value, the oldest first; of `count` at most as many as one merge takes."""
 
     by = fields.String()
     value = fields.String()
+    count = fields.Integer()
     customers = fields.List(fields.Nested(Customer))
 
 

@@ -49,6 +49,10 @@ class InteractionTypeInUse(Conflict):
     """Interactions are of this type, so that it cannot be removed for good. Deactivate it instead."""
 
 
+class LastInteractionType(Conflict):
+    """A tenant keeps one type of interaction at least. Deactivate it instead, or create another first."""
+
+
 def create_type(*, code: str, name: str) -> InteractionType:
     """Keep a new type. A code that an active one has already is refused by the database: 409."""
     _store_starters()
@@ -103,10 +107,17 @@ def activate_type(type_id: UUID) -> InteractionType:
 
 
 def remove_type(type_id: UUID) -> None:
-    """Remove a type that no interaction is of, for good. Raises NoSuchInteractionType, InteractionTypeInUse."""
+    """Remove a type that no interaction is of, for good.
+
+    Raises NoSuchInteractionType, InteractionTypeInUse, and LastInteractionType: without any, the six would be back.
+    """
     removed = _lock(type_id)
     if db.session.scalar(select(Interaction.id).where(Interaction.type_id == type_id).limit(1)):
         raise InteractionTypeInUse
+    # Another that is being removed at the same time is waited for.
+    other = select(InteractionType.id).where(InteractionType.id != type_id).limit(1).with_for_update(key_share=True)
+    if not db.session.scalar(other):
+        raise LastInteractionType
     db.session.delete(removed)
     db.session.flush()
 
