@@ -77,8 +77,9 @@ def urls(admin_url: str, services: Iterable[str]) -> dict[str, str]:
     """The variables that lead services to the databases that `prepare` makes, whether it has made them or not."""
     found = {}
     for service in services:
-        server, prefix = server_of(admin_url, service), f"{service.upper()}_SERVICE_DATABASE_"
-        found |= {f"{prefix}{word}URL": role_url(server, service, purpose.lower()) for purpose, word in PURPOSES.items()}
+        server = server_of(admin_url, service)
+        for purpose, word in PURPOSES.items():
+            found[f"{service.upper()}_SERVICE_DATABASE_{word}URL"] = role_url(server, service, purpose.lower())
     return found
 
 
