@@ -67,15 +67,15 @@ def home() -> Path:
 @lru_cache(maxsize=8)
 def _files(generated_folder: str) -> dict[str, str]:
     layers = (dotenv_values(Path(generated_folder) / "environment"), dotenv_values(".env"))
-    return {name: value for layer in layers for name, value in layer.items() if value is not None}
+    return {name: value for layer in layers for name, value in layer.items() if value}
 
 
 def lookup(name: str) -> str | None:
-    """The raw text of a variable; an empty one counts as absent. The files are read once per process."""
-    value = os.environ.get(name)
-    if value is None:
-        value = _files(os.environ.get("ALICERCE_HOME") or ".alicerce").get(name)
-    return value or None
+    """The raw text of a variable. The files are read once per process.
+
+    An empty one counts as absent wherever it stands: a copy of `.env.example` must not hide what was generated.
+    """
+    return os.environ.get(name) or _files(os.environ.get("ALICERCE_HOME") or ".alicerce").get(name)
 
 
 class Setting(Generic[T]):

@@ -37,8 +37,16 @@ def test_the_environment_comes_before_the_files_and_ours_is_last(empty: Path, mo
     assert name() == "chosen"
     monkeypatch.setenv("NAME", "spoken")
     assert name() == "spoken"
+
+
+def test_an_empty_variable_hides_nothing(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = setting("NAME", "default", "Whose.")
     monkeypatch.setenv("NAME", "")
     assert name() == "default"
+    (empty / ".env").write_text("NAME=\n")
+    (empty / "home" / "environment").write_text("NAME=generated\n")
+    config._files.cache_clear()
+    assert name() == "generated"
 
 
 @pytest.mark.parametrize(
