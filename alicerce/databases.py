@@ -62,24 +62,41 @@ def prepare(admin_url: str, services: Sequence[str]) -> dict[str, str]:
     Services to which the user gave a database are left alone. The result, variable name to URL, is also written to
     the generated `environment` file, where `kit.config` finds it.
     """
-    admin_url = normalise(admin_url)
     wanted = without_database(services)
+    by_server: dict[str, list[str]] = {}
+    for service in wanted:
+        by_server.setdefault(_server(admin_url, service), []).append(service)
+    for url, nouns in by_server.items():
+        _prepare_server(url, nouns)
+    environment = urls(admin_url, wanted)
+    home.write(home.folder() / "environment", "".join(f"{name}={url}\n" for name, url in environment.items()))
+    return environment
+
+
+def urls(admin_url: str, services: Iterable[str]) -> dict[str, str]:
+    """The variables that lead services to the databases that `prepare` makes, whether it has made them or not."""
+    return {
+        f"{service.upper()}_SERVICE_DATABASE_{word}URL": _url(_server(admin_url, service), service, purpose.lower())
+        for service in services
+        for purpose, word in PURPOSES.items()
+    }
+
+
+def _server(admin_url: str, service: str) -> str:
+    """The administrator's URL of a service's own server (`<NOUN>_SERVICE_DATABASE_SERVER_URL`), else of everybody's."""
+    return normalise(DATABASE_SERVER_URL.of(service) or admin_url)
+
+
+def _prepare_server(admin_url: str, services: Sequence[str]) -> None:
     with connected(admin_url) as admin:
         _check_version(admin)
         with _alone(admin):
-            for service in wanted:
+            for service in services:
                 _make_roles(admin, service)
                 _make_database(admin, service)
                 with connected(_url(admin_url, service, "owner")) as owner:
                     _make_schema(owner, service)
-            _check_powerless(admin, wanted)
-    environment = {
-        f"{service.upper()}_SERVICE_DATABASE_{word}URL": _url(admin_url, service, purpose.lower())
-        for service in wanted
-        for purpose, word in PURPOSES.items()
-    }
-    home.write(home.folder() / "environment", "".join(f"{name}={url}\n" for name, url in environment.items()))
-    return environment
+            _check_powerless(admin, services)
 
 
 def behind(services: Iterable[str]) -> list[str]:
