@@ -11,7 +11,7 @@ INDEXES := UV_INDEX UV_INDEX_URL UV_EXTRA_INDEX_URL UV_DEFAULT_INDEX UV_FIND_LIN
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help run stop restart status logs test check check-models format seed migrate keys rotate-keys admin bench \
-	lock clean
+	bench-ops test-compose lock clean
 
 help: ## Show this menu
 	@awk 'BEGIN { FS = ":.*## " } \
@@ -40,6 +40,9 @@ logs: .venv/run.stamp ## Follow the log (service=customer for one service)
 test: .venv/dev.stamp ## Run all tests (PYTEST_ARGS="-k tenant" for some)
 	$(RUN) -m pytest -n 2 $(PYTEST_ARGS)
 
+test-compose: .venv/dev.stamp ## Build and try the containers, where Docker runs (CI_DOCKER=1 demands it)
+	$(RUN) -m pytest -rs tests/deploy/live.py
+
 check: .venv/dev.stamp check-models ## Check style, types, imports, and models against migrations
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
@@ -55,6 +58,9 @@ format: .venv/dev.stamp ## Format the code
 
 bench: .venv/dev.stamp ## Measure it (see bench/)
 	$(RUN) -m bench
+
+bench-ops: .venv/dev.stamp ## Measure start-up, memory, idle CPU and image sizes
+	@$(RUN) -m bench.ops
 
 lock: .tools/uv-$(UV_VERSION).stamp ## Renew uv.lock from pyproject.toml, from the public index alone
 	$(foreach index,$(INDEXES),env -u $(index)) $(UV) lock --no-config
