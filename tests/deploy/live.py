@@ -60,7 +60,7 @@ class Project:
 
     def health(self) -> dict[str, str]:
         """What the gateway knows of each service."""
-        answer = requests.get(f"{self.url}/health", timeout=5).json()
+        answer = requests.get(f"{self.url}/health", timeout=15).json()
         return {"": answer["status"], **answer["services"]}
 
 
