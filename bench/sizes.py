@@ -17,7 +17,7 @@ Row = Callable[[str, str, str], None]
 
 
 def packages() -> dict[str, int]:
-    """The bytes on disk, bytecode included, of each distribution that the lock installs without the group `dev`."""
+    """The bytes on disk, without bytecode, of each distribution that the lock installs without the group `dev`."""
     uv = [ROOT / ".tools" / "bin" / "uv", "export", "--quiet", "--locked", "--no-dev", "--no-hashes", "--no-annotate"]
     listed = subprocess.run(uv, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     found = {}
@@ -67,14 +67,14 @@ def _history(image: str, row: Row) -> None:
 
 
 def _estimate(row: Row) -> None:
-    """No engine: the files that each layer of ours would hold, without the base image and our own bytecode."""
+    """No engine: the files that each layer of ours would hold, without the base image and all bytecode."""
     dockerfile = (ROOT / "Dockerfile").read_text("utf-8").partition("AS component")
     left_out = re.findall(r"--no-install-package (\S+)", dockerfile[0])
     shared = re.findall(r"^COPY (?!--)(\S+) ", dockerfile[0].partition("AS base")[2].partition("FROM")[0], re.MULTILINE)
     dependencies = sum(size for name, size in packages().items() if name not in left_out)
     layers = {"dependencies (shared)": dependencies} | {f"{name} (shared)": _bytes(ROOT / name) for name in shared}
     layers["services/customer"] = _bytes(ROOT / "services" / "customer")
-    row("image above its base, an estimate", f"{sum(layers.values()) / MB:.0f} MB", IMAGE_TARGET)
+    row("image above its base, without bytecode (estimate)", f"{sum(layers.values()) / MB:.0f} MB", IMAGE_TARGET)
     for name, size in layers.items():
         row(f"  {name}", f"{size / MB:.1f} MB", "")
 
