@@ -41,6 +41,9 @@ logs: .venv/run.stamp ## Follow the log (service=customer for one service)
 test: .venv/dev.stamp ## Run all tests (PYTEST_ARGS="-k tenant" for some)
 	$(RUN) -m pytest -n 2 $(PYTEST_ARGS)
 
+test-compose: .venv/dev.stamp ## Build and try the containers, where Docker runs (CI_DOCKER=1 demands it)
+	$(RUN) -m pytest -rs tests/deploy/live.py
+
 check: .venv/dev.stamp check-models ## Check style, types, imports, and models against migrations
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
@@ -65,6 +68,8 @@ collections: .venv/dev.stamp ## Write the Postman and Insomnia files anew
 
 collections-test: .venv/dev.stamp .tools/newman-$(NEWMAN_VERSION).stamp ## Run them against a platform of their own
 	@PATH="$(CURDIR)/.tools/node/bin:$$PATH" $(RUN) -m scripts.check_collections
+bench-ops: .venv/dev.stamp ## Measure start-up, memory, idle CPU and image sizes
+	@$(RUN) -m bench.ops
 
 lock: .tools/uv-$(UV_VERSION).stamp ## Renew uv.lock from pyproject.toml, from the public index alone
 	$(foreach index,$(INDEXES),env -u $(index)) $(UV) lock --no-config
