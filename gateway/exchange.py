@@ -10,7 +10,7 @@ from gateway.limits import Standing
 from gateway.observed import observed
 from gateway.routes import Operation
 from gateway.upstream import Headers
-from kit import telemetry, trace
+from kit import metrics, telemetry, trace
 from kit.identity import GATEWAY
 from kit.logs import API, logger
 from kit.trace import Hop
@@ -49,6 +49,7 @@ class Exchange:
     def ask(self) -> dict[str, str]:
         """The service is about to be asked: the headers that tell it of this hop."""
         prefix = self.operation.prefix if self.operation else ""
+        metrics.ACTIVE.labels(GATEWAY).inc()
         self.asked = telemetry.ask(self.hop, self.method, f"http://{self.service}{self.path.removeprefix(prefix)}")
         return self.asked.headers()
 
@@ -64,6 +65,7 @@ def log_request(exchange: Exchange) -> None:
     observed.record(exchange)
     code = exchange.extra.get("code", "")
     if exchange.asked:
+        metrics.ACTIVE.labels(GATEWAY).dec()
         telemetry.heard(exchange.asked, None if code else exchange.status, code)
     telemetry.answered(exchange.hop, exchange.status, exchange.route, code)
     log = logger(GATEWAY, API)

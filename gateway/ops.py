@@ -44,7 +44,7 @@ def attach(app: Flask, health: Callable[[], dict[str, str]]) -> None:
 
     @app.get("/metrics", endpoint="/metrics")
     def figures() -> Response:
-        return metrics.answer([])
+        return metrics.answer()
 
 
 def _facts(services: dict[str, str]) -> dict[str, Any]:

@@ -157,6 +157,8 @@ def prepare_requests(app: Flask) -> None:
         g.request_id = trace.request_id(request.headers.get(trace.REQUEST_ID))
         caller = trace.received(request.headers.get("traceparent"), request.headers.get("tracestate"))
         is_bare = request.endpoint in BARE  # probes ask without end, and nobody wants to see it
+        if not is_bare:
+            metrics.ACTIVE.labels(app.name).inc()
         g.hop = trace.below(caller) if is_bare else telemetry.serve(app.name, caller, request.method, request.path)
 
     @app.after_request
@@ -165,6 +167,7 @@ def prepare_requests(app: Flask) -> None:
         response.headers.setdefault("Cache-Control", "no-store")
         route = request.url_rule.rule if request.url_rule else ""
         if request.endpoint not in BARE:
+            metrics.ACTIVE.labels(app.name).dec()
             metrics.observe(app.name, request.method, route, response.status_code, time.perf_counter() - g.started)
         telemetry.answered(g.hop, response.status_code, route, g.get("error_type", ""))
         _log(app.name, response.status_code)
@@ -239,7 +242,7 @@ def _bare_routes(app: Service) -> None:
         return json_answer(body)
 
     def figures() -> Response:
-        return metrics.answer([app])
+        return metrics.answer()
 
     for rule, view in (("/live", live), ("/ready", ready), ("/health", health), ("/metrics", figures)):
         app.add_url_rule(rule, rule, view)

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from flask import g
-from sqlalchemy import Engine, Index, create_engine, select, text
+from sqlalchemy import Engine, Index, QueuePool, create_engine, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from kit import clock, deadline, logs, metrics, telemetry, trace
@@ -115,7 +115,8 @@ def _due(app: Any, queue: Queue) -> list[Any]:
 @lru_cache
 def engine(service: str) -> Engine:
     """The connection of a service's job role."""
-    options = engine_options(service) | {"pool_size": 1, "max_overflow": 0}
+    # Not timed: no request waits for it.
+    options = engine_options(service) | {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0}
     return create_engine(url_of(service, "job"), **options)
 
 
@@ -157,20 +158,25 @@ class Thread(threading.Thread):
             return False
 
 
-_apps: list[Any] = []
+_apps: dict[str, Any] = {}
 _thread: Thread | None = None
 
 
 def register(app: Any) -> None:
     """Remember a service that has queues, for the thread of its process."""
-    _apps.append(app)
+    _apps[app.name] = app
+
+
+def apps() -> list[Any]:
+    """The services of this process that have queues."""
+    return list(_apps.values())
 
 
 def start() -> None:
     """Start the thread of this process, if any service here has queues."""
     global _thread
     if _apps and _thread is None:
-        _thread = Thread(_apps)
+        _thread = Thread(apps())
         _thread.start()
 
 

@@ -42,7 +42,7 @@ from sqlalchemy.orm import (
     with_loader_criteria,
 )
 
-from kit import clock, deadline, preconditions
+from kit import clock, deadline, metrics, preconditions
 from kit.config import DB_SCHEMA, ConfigurationError, lookup, setting
 from kit.errors import NotFound
 from kit.identity import current
@@ -251,6 +251,8 @@ def engine_options(service: str) -> dict[str, Any]:
     options = f"-c search_path={schema} -c lock_timeout=5s -c idle_in_transaction_session_timeout=15s"
     options += " -c max_parallel_workers_per_gather=0"  # starting helpers costs a short query more than they save
     return {
+        "poolclass": metrics.TimedPool,
+        "pool_logging_name": service,
         "pool_size": DB_POOL_SIZE.of(service),
         "max_overflow": DB_POOL_OVERFLOW.of(service),
         "pool_timeout": 5,

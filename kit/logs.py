@@ -3,6 +3,7 @@
 Bodies, query strings, tokens and passwords are never logged, nor the rows that Postgres quotes in its errors.
 """
 
+import json
 import logging
 import re
 import sys
@@ -36,9 +37,9 @@ def _origin(record: logging.LogRecord) -> tuple[str, str]:
 
 def _thread(record: logging.LogRecord) -> dict[str, Any]:
     """What ties the record to its request: ids of the request, the trace and the span; then its own fields."""
-    hop = trace.current_hop()
-    ids = {"request_id": trace.current_request_id()} | (hop.fields() if hop else {})
-    return {name: value for name, value in ids.items() if value} | getattr(record, "fields", {})
+    request_id, hop = trace.current_request_id(), trace.current_hop()
+    ids = {"request_id": request_id} if request_id else {}
+    return ids | (hop.fields() if hop else {}) | getattr(record, "fields", {})
 
 
 def _withhold(text: str) -> str:
@@ -61,7 +62,10 @@ class JsonFormatter(logging.Formatter):
         line.update(_thread(record))
         if record.exc_info:
             line["exception"] = _withhold(self.formatException(record.exc_info))
-        return orjson.dumps(line, default=str).decode()
+        try:
+            return orjson.dumps(line, default=str).decode()
+        except TypeError:  # half of a surrogate pair, or a very large number: the line is worth more than its speed
+            return json.dumps(line, default=str)
 
 
 class TextFormatter(logging.Formatter):

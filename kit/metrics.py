@@ -6,15 +6,18 @@ several web processes the figures of all are added up (`PROMETHEUS_MULTIPROC_DIR
 
 import hmac
 import os
+import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any
 
-from flask import Response, request
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from flask import Response, current_app, request
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
-from sqlalchemy import func, select
+from sqlalchemy import QueuePool, func, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from kit import clock
 from kit.config import setting
@@ -29,6 +32,18 @@ REQUESTS = Histogram(
     "http_server_request_duration_seconds",
     "How long requests took, by the component that answered.",
     ["service", "method", "route", "status"],
+    buckets=BUCKETS,
+)
+ACTIVE = Gauge(
+    "http_server_active_requests",
+    "Requests that are being answered.",
+    ["service"],
+    multiprocess_mode="livesum",
+)
+POOL_WAIT = Histogram(
+    "db_client_connection_wait_time_seconds",
+    "How long a request waited for a connection, the making of a new one included.",
+    ["service"],
     buckets=BUCKETS,
 )
 STEPS = Counter("queue_steps_total", "Steps of queues, by how they ended: done or failed.", ["service", "queue", "end"])
@@ -64,38 +79,74 @@ def _is_loopback(address: str) -> bool:
         return False
 
 
+class TimedPool(QueuePool):
+    """A pool of connections that counts how long each was waited for; its `logging_name` is the service."""
+
+    def _do_get(self) -> Any:
+        began = time.perf_counter()
+        try:
+            return super()._do_get()
+        finally:
+            POOL_WAIT.labels(self.logging_name or "").observe(time.perf_counter() - began)
+
+
+class Build:
+    """Which version this is. Not an `Info`, which cannot be added up over processes."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """The gauge, as prometheus_client asks for it."""
+        from kit.app import VERSION
+
+        build = GaugeMetricFamily("build_info", "Always 1; the labels tell.", labels=["service", "version"])
+        build.add_metric([current_app.name, VERSION], 1)
+        yield build
+
+
 class Queues:
-    """At each reading: how long the oldest due row of every queue has waited, and how many are due."""
+    """At each reading: how long the oldest due row of every queue has waited, and how many are due.
+
+    A service whose database is away shows none, so that the other figures are there when they are needed most.
+    """
 
     def __init__(self, apps: Iterable[Any]) -> None:
         self.apps = apps
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """The gauges, as prometheus_client asks for them."""
-        from kit.background import engine
-
         age = GaugeMetricFamily("queue_oldest_seconds", "Wait of the oldest due row.", labels=["service", "queue"])
         depth = GaugeMetricFamily("queue_due", "Rows that are due.", labels=["service", "queue"])
         for app in self.apps:
-            for queue in app.queues:
-                due = queue.model.__table__.c.due_at
-                query = select(func.count(due), func.min(due)).where(due <= clock.now())
-                with engine(app.name).connect() as connection:
-                    number, oldest = connection.execute(query).one()
-                labels = [app.name, queue.model.__tablename__]
-                depth.add_metric(labels, number)
-                age.add_metric(labels, (clock.now() - oldest).total_seconds() if oldest else 0)
+            with suppress(SQLAlchemyError):
+                for labels, number, waited_s in _due(app):
+                    depth.add_metric(labels, number)
+                    age.add_metric(labels, waited_s)
         yield from (age, depth)
 
 
-def answer(apps: Iterable[Any]) -> Response:
+def _due(app: Any) -> Iterator[tuple[list[str], int, float]]:
+    """Of each queue of a service: its labels, how many rows are due, and for how many seconds the oldest has been."""
+    from kit.background import engine
+
+    with engine(app.name).connect() as connection:
+        for queue in app.queues:
+            due = queue.model.__table__.c.due_at
+            query = select(func.count(due), func.min(due)).where(due <= clock.now())
+            number, oldest = connection.execute(query).one()
+            waited_s = (clock.now() - oldest).total_seconds() if oldest else 0.0
+            yield [app.name, queue.model.__tablename__], number, waited_s
+
+
+def answer() -> Response:
     """All figures of this component's processes, in Prometheus' text form. Raises NotAnOperator."""
+    from kit.background import apps
+
     check_operator()
     registry = CollectorRegistry()
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         MultiProcessCollector(registry)
     else:
-        for collector in (REQUESTS, STEPS):
+        for collector in (REQUESTS, ACTIVE, POOL_WAIT, STEPS):
             registry.register(collector)
-    registry.register(Queues(apps))
+    registry.register(Build())
+    registry.register(Queues(apps()))
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

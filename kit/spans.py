@@ -33,6 +33,7 @@ from kit.trace import Hop
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 LONGEST_STATEMENT = 2048  # characters; one that writes a thousand rows is placeholders for the most part
+LONGEST_PATH = 500
 OPERATION = re.compile(r"\s*(\w+)")
 TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE)\s+([\w.\"]+)", re.IGNORECASE)
 
@@ -116,7 +117,7 @@ def begin(tracer: Tracer, kind: SpanKind, name: str, context: Context, attribute
 
 def serve(tracer: Tracer, caller: Hop | None, method: str, path: str) -> Hop:
     """A span of a request that came in."""
-    attributes = {"http.request.method": _known(method), "url.path": path, "url.scheme": "http"}
+    attributes = {"http.request.method": _known(method), "url.path": path[:LONGEST_PATH], "url.scheme": "http"}
     return begin(tracer, SpanKind.SERVER, _known(method, "HTTP"), _below(caller, is_remote=True), attributes)
 
 
@@ -138,7 +139,7 @@ def watch_statements() -> None:
 
 def _execute(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
     hop = trace.current_hop()
-    if hop and hop.recording and context is not None:
+    if hop and hop.recording and hop.is_sampled and context is not None:
         context.hop = hop.recording.execute(connection.engine, statement)
 
 

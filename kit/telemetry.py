@@ -5,6 +5,8 @@ Without it nothing of OpenTelemetry is loaded, and a `kit.trace.Hop` goes throug
 
 import os
 import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kit import trace
@@ -36,20 +38,34 @@ def start(component: str, processor: "SpanProcessor | None" = None) -> None:
     global _processor
     if not OTEL_ENABLED.of(component) or component in _tracers:
         return
-    for variable in FOR_THE_SDK:  # it reads the process environment alone, and takes an empty text for a value
-        if variable():
-            os.environ[variable.name] = variable()
-        else:
-            os.environ.pop(variable.name, None)
     try:
         from kit import spans
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             "OTEL_ENABLED needs packages that are not installed: run `make telemetry`, or set OTEL_ENABLED=false."
         ) from error
-    _processor = processor or _processor or spans.to_collector()
-    _tracers[component] = spans.tracer(component, _processor)
+    with _environment_of(component):
+        _processor = processor or _processor or spans.to_collector()
+        _tracers[component] = spans.tracer(component, _processor)
     spans.watch_statements()
+
+
+@contextmanager
+def _environment_of(component: str) -> Iterator[None]:
+    """The SDK reads the process environment alone, once, and takes an empty text for a value: here it finds ours."""
+    before = {variable.name: os.environ.get(variable.name) for variable in FOR_THE_SDK}
+    _set({variable.name: variable.of(component) for variable in FOR_THE_SDK})
+    try:
+        yield
+    finally:
+        _set(before)
+
+
+def _set(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        os.environ.pop(name, None)
+        if value:
+            os.environ[name] = value
 
 
 def stop() -> None:

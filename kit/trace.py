@@ -39,9 +39,10 @@ class Hop:
         headers = {"traceparent": f"00-{self.trace_id}-{self.span_id}-{self.is_sampled:02x}"}
         return headers | ({"tracestate": self.state} if self.state else {})
 
-    def fields(self) -> dict[str, str | None]:
+    def fields(self) -> dict[str, str]:
         """Its members of a line in the log."""
-        return {"trace_id": self.trace_id, "span_id": self.span_id, "parent_span_id": self.parent_id or None}
+        fields = {"trace_id": self.trace_id, "span_id": self.span_id}
+        return fields | ({"parent_span_id": self.parent_id} if self.parent_id else {})
 
 
 def received(traceparent: str | None, tracestate: str | None) -> Hop | None:

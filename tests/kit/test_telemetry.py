@@ -14,9 +14,14 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from alicerce.services import services
-from kit import telemetry
+from kit import telemetry, transport
+from kit.app import create_service
+from kit.blueprint import Blueprint
+from kit.db import Database
+from kit.identity import public
 from tests.api import Api, Person
 from tests.services.helpers import app_of, drain, unreachable
+from tests.topologies import free_ports
 
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 TOLD = {"traceparent": f"00-{TRACE}-{CALLER}-01", "tracestate": "vendor=opaque"}
@@ -136,6 +141,38 @@ def test_a_failure_marks_each_span_that_it_passes(owner: Person, exporter: InMem
     assert failed == {"gateway SERVER 503", "gateway CLIENT 503", "interaction SERVER 503", "interaction CLIENT 503"}
 
 
+def test_a_defect_is_named_by_its_kind_alone(platform: Any, exporter: InMemorySpanExporter) -> None:
+    routes = Blueprint("things", __name__)
+
+    @routes.get("/things")
+    @public
+    @routes.answers(200)
+    def things() -> None:
+        """Fail."""
+        raise LookupError("canary")
+
+    app = create_service("customer", port=1, db=Database(), blueprints=[routes])
+    Api(app.wsgi_app).get("/things").problem(500, "internal_error")
+    (span,) = exporter.get_finished_spans()
+    assert (span.name, said(span, "error.type")) == ("GET /things", "LookupError")
+    assert "canary" not in span.to_json()
+
+
+def test_a_call_that_is_repeated_is_a_span_each_time(
+    owner: Person, exporter: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customer_id = new_customer(owner)
+    exporter.clear()
+    monkeypatch.delitem(transport._mounted, "customer")
+    monkeypatch.setenv("CUSTOMER_SERVICE_URL", f"http://127.0.0.1:{free_ports(1)[0]}")
+    record(owner, customer_id).problem(503, "unavailable")
+    calls = [span for span in exporter.get_finished_spans() if span.name == "GET 127.0.0.1"]
+    assert [(said(span, "error.type"), said(span, "http.request.resend_count")) for span in calls] == [
+        ("ConnectionError", None),
+        ("ConnectionError", 1),
+    ]
+
+
 def test_a_refusal_is_the_clients_error_and_not_the_servers(owner: Person, exporter: InMemorySpanExporter) -> None:
     owner.get("/api/customers/0197a3c0-0000-7000-8000-000000000000").problem(404, "no_such_customer")
     status = {
@@ -176,6 +213,7 @@ def test_nothing_that_people_write_is_in_a_span(api: Api, exporter: InMemorySpan
 def test_a_step_of_work_that_nobody_asked_for_is_a_trace_of_its_own(
     owner: Person, exporter: InMemorySpanExporter
 ) -> None:
+    drain("customer")  # what other tests have left
     sent = {"data": b"name\nAna\n", "headers": {"Content-Type": "text/csv"}}
     owner.request("POST", "/api/customers/import", **sent).ok(202)
     exporter.clear()

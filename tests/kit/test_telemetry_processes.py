@@ -1,5 +1,6 @@
 """Spans as real processes send them: to a collector that listens, to one that does not, and not at all."""
 
+import ast
 import gzip
 import socket
 import subprocess
@@ -97,6 +98,15 @@ def test_one_service_may_be_switched_on_alone(tmp_path: Path) -> None:
     assert python(code, tmp_path, CUSTOMER_SERVICE_OTEL_ENABLED="true").stdout.strip() == "['customer']"
 
 
+def test_each_component_may_have_a_sampler_of_its_own(tmp_path: Path) -> None:
+    shown = "print({name: tracer.sampler.get_description() for name, tracer in telemetry._tracers.items()})"
+    settings = {"OTEL_TRACES_SAMPLER": "always_on", "AUTH_SERVICE_OTEL_TRACES_SAMPLER": "always_off"}
+    done = python(CREATE + "from kit import telemetry; " + shown, tmp_path, OTEL_ENABLED="true", **settings)
+    samplers = ast.literal_eval(done.stdout.strip())
+    others = {sampler for name, sampler in samplers.items() if name != "auth"}
+    assert (samplers["auth"], others) == ("AlwaysOffSampler", {"AlwaysOnSampler"})
+
+
 def test_a_request_through_processes_arrives_as_one_tree(
     tmp_path: Path, collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,7 +152,7 @@ def test_what_waits_is_sent_when_a_process_ends(tmp_path: Path, collector: Colle
 
 
 def _answers(url: str, status: int) -> bool:
-    return requests.get(url, timeout=10, headers=TOLD).status_code == status
+    return requests.get(url, timeout=topologies.PATIENCE_S, headers=TOLD).status_code == status
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from kit.logs import JsonFormatter, TextFormatter
 from tests.api import Api
-from tests.services.helpers import app_of
+from tests.services.helpers import app_of, drain, unreachable
 
 
 @pytest.fixture
@@ -33,10 +33,27 @@ def test_no_secret_of_a_session_is_ever_logged(api: Api, written: pytest.LogCapt
     person.post("/api/customers/", {"name": canary, "notes": canary}).ok(201)
     person.get(f"/api/customers/?search={canary}").ok()
     person.post("/api/customers/", {"name": canary, "surprise": canary}).problem(422, "validation_error")
+    rows = {"data": f"name,email\n{canary},x{email}\n".encode(), "headers": {"Content-Type": "text/csv"}}
+    person.request("POST", "/api/customers/import", **rows).ok(202)
+    drain("customer")
+    other = person.get(f"/api/customers/?search={canary}").ok()["customers"][0]["id"]
+    call = {"ds_notes": canary, "id_interaction_type": "call"}
+    person.post(f"/api/customers/{other}/interactions/", call).ok(201)
+    person.post("/api/products/", {"name": canary, "sku": canary, "price": "1.00"}).ok(201)
+    person.post(f"/api/tenants/{grant['tenant_id']}/members", {"email": f"y{email}", "role": "agent"})
+    with unreachable("customer"):
+        person.post(f"/api/customers/{other}/interactions/", call).problem(503, "unavailable")
     passwords = {"current_password": f"{canary}-password", "new_password": f"{canary}-second"}
     person.post("/auth/password/change", passwords).ok()
     assert len(written.records) > 10
-    assert {record.name.split(".")[1] for record in written.records} >= {"auth", "customer", "gateway"}
+    assert {record.name.split(".")[1] for record in written.records} >= {
+        "auth",
+        "customer",
+        "gateway",
+        "interaction",
+        "product",
+        "tenant",
+    }
     lines = "\n".join(f.format(record) for record in written.records for f in (JsonFormatter(), TextFormatter()))
     for secret in (canary, *(g[name] for g in (grant, refreshed) for name in ("access_token", "refresh_token"))):
         assert secret not in lines
@@ -54,6 +71,13 @@ def test_a_line_is_one_json_object_whatever_it_holds() -> None:
         "message": "a\nb\u2028",
     }
     assert "\n" not in TextFormatter().format(record)
+
+
+def test_a_line_is_never_lost_for_what_it_holds() -> None:
+    record = logging.LogRecord("alicerce.auth", logging.INFO, "f.py", 1, "half \ud800", (), None)
+    record.fields = {"number": 2**80}
+    line = json.loads(JsonFormatter().format(record))
+    assert (line["message"], line["number"]) == ("half \ud800", 2**80)
 
 
 def test_a_defect_does_not_log_the_values_of_its_statement(platform: object) -> None:
