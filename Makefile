@@ -64,7 +64,7 @@ bench: .venv/dev.stamp ## Measure it (see bench/)
 	$(RUN) -m bench
 
 collections: .venv/dev.stamp ## Write the Postman and Insomnia files anew
-	@$(RUN) -m scripts.collections
+	@$(RUN) -m scripts.collection_files
 
 collections-test: .venv/dev.stamp .tools/newman-$(NEWMAN_VERSION).stamp ## Run them against a platform of their own
 	@PATH="$(CURDIR)/.tools/node/bin:$$PATH" $(RUN) -m scripts.check_collections

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from scripts.collections.__main__ import FOLDER
-from scripts.collections.plan import REFERENCE
+from scripts.collection_files.__main__ import FOLDER
+from scripts.collection_files.plan import REFERENCE
 from tests.collections.runner import Outcome, Run
 from tests.topologies import running
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from scripts.collections.plan import REFERENCE
+from scripts.collection_files.plan import REFERENCE
 from tests.api import Answer, Api
 
 TAG = re.compile(r"{{ _\.(\w+) }}|{% uuid 'v4' %}")

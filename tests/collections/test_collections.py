@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from scripts.collections.__main__ import FOLDER, files
-from scripts.collections.plan import REFERENCE, operations, plan
-from scripts.collections.story import CHAPTERS
+from scripts.collection_files.__main__ import FOLDER, files
+from scripts.collection_files.plan import REFERENCE, operations, plan
+from scripts.collection_files.story import CHAPTERS
 from tests.api import Api
 from tests.collections.runner import Run, environment_of, requests_of
 

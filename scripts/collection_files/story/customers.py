@@ -1,7 +1,7 @@
 """Customers: one by one, twice by mistake, and many at once."""
 
-from scripts.collections.step import FRESH, Chapter, Step
-from scripts.collections.story.people import COLLEAGUE, UNKNOWN
+from scripts.collection_files.step import FRESH, Chapter, Step
+from scripts.collection_files.story.people import COLLEAGUE, UNKNOWN
 
 MARKET = {
     "name": "Mercado São João",

@@ -1,6 +1,6 @@
 """What happened with a customer, the money between the two, and what a person may ask to be told or forgotten."""
 
-from scripts.collections.step import Chapter, Step
+from scripts.collection_files.step import Chapter, Step
 
 RECEIVABLE = {"kind": "receivable", "amount": 90_000, "currency": "BRL", "due_date": "2031-01-31"}
 

@@ -6,7 +6,7 @@ Both tools know Chai's `expect`; they differ in the name of their object, `pm` a
 import json
 from typing import Any
 
-from scripts.collections.plan import Expectation
+from scripts.collection_files.plan import Expectation
 
 
 def lines(tool: str, expected: Expectation) -> list[str]:

@@ -7,9 +7,9 @@ Insomnia's own `response` tags would not survive: an import gives every request 
 import re
 from typing import Any
 
-from scripts.collections import assertions
-from scripts.collections.plan import Folder, Request, stable_id, variables
-from scripts.collections.step import FRESH
+from scripts.collection_files import assertions
+from scripts.collection_files.plan import Folder, Request, stable_id, variables
+from scripts.collection_files.step import FRESH
 
 FORMAT = 4
 FRESH_UUID = "{% uuid 'v4' %}"

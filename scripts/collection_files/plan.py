@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from scripts.collections.step import DEFAULT_TOKEN, FRESH, NOBODY, Chapter, Step
+from scripts.collection_files.step import DEFAULT_TOKEN, FRESH, NOBODY, Chapter, Step
 
 REFERENCE = "Reference"
 REFERENCE_ABOUT = "What the story does not tell. These requests are examples; a run leaves this folder out."
@@ -84,7 +84,7 @@ def plan(document: Document, chapters: Sequence[Chapter]) -> list[Folder]:
     known = operations(document)
     unknown = sorted({step.operation for chapter in chapters for step in chapter.steps} - known.keys())
     if unknown:
-        raise LookupError(f"The story asks what is not public: {', '.join(unknown)}. Change scripts/collections/story.")
+        raise LookupError(f"The story asks what is not public: {', '.join(unknown)}. Change scripts/collection_files/story.")
     folders = [
         Folder(
             chapter.name,

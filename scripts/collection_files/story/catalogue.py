@@ -1,6 +1,6 @@
 """What the bakery sells, and who may see it."""
 
-from scripts.collections.step import NOBODY, Chapter, Step
+from scripts.collection_files.step import NOBODY, Chapter, Step
 
 KEY = {"X-Publishable-Key": "{{publishableKey}}"}
 

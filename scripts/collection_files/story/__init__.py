@@ -4,8 +4,8 @@ Every run registers new people with random addresses. All else lives in their te
 names can be the same each time.
 """
 
-from scripts.collections.step import Chapter
-from scripts.collections.story import catalogue, customers, ending, history, people
+from scripts.collection_files.step import Chapter
+from scripts.collection_files.story import catalogue, customers, ending, history, people
 
 ABOUT = (
     "A bakery comes to the platform: read the folders from the top, and send their requests in this order. Each run "

@@ -1,6 +1,6 @@
 """Ana registers her bakery, and Bruno comes to work there."""
 
-from scripts.collections.step import FRESH, NOBODY, Chapter, Step
+from scripts.collection_files.step import FRESH, NOBODY, Chapter, Step
 
 PASSWORD = "correct horse battery"
 NEW_PASSWORD = "correct horse battery staple"

@@ -1,7 +1,7 @@
 """People go, companies close, sessions end."""
 
-from scripts.collections.step import Chapter, Step
-from scripts.collections.story.people import COLLEAGUE, NEW_PASSWORD
+from scripts.collection_files.step import Chapter, Step
+from scripts.collection_files.story.people import COLLEAGUE, NEW_PASSWORD
 
 ENDING = Chapter(
     "12. People go",

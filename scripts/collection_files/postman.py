@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from scripts.collections import assertions
-from scripts.collections.plan import Folder, Request, stable_id, variables
-from scripts.collections.step import DEFAULT_TOKEN, FRESH
+from scripts.collection_files import assertions
+from scripts.collection_files.plan import Folder, Request, stable_id, variables
+from scripts.collection_files.step import DEFAULT_TOKEN, FRESH
 
 SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 FRESH_UUID = "{{$guid}}"

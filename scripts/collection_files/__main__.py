@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from scripts.collections import insomnia, postman
-from scripts.collections.document import merged
-from scripts.collections.plan import plan
-from scripts.collections.story import ABOUT, CHAPTERS
+from scripts.collection_files import insomnia, postman
+from scripts.collection_files.document import merged
+from scripts.collection_files.plan import plan
+from scripts.collection_files.story import ABOUT, CHAPTERS
 
 FOLDER = Path(__file__).resolve().parents[2] / "collections"
 TITLE = "Alicerce"
