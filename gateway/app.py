@@ -20,7 +20,7 @@ from kit.app import VERSION, handle_errors, json_answer, prepare_requests
 from kit.errors import Problem, Unavailable
 from kit.identity import GATEWAY
 
-HEALTH_AGE_S = 1.0
+HEALTH_AGE_S = 0.5  # with the time-out below, a killed service is told within two seconds
 HEALTH_TIMEOUT_S = 1.0
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 from flask import Flask, Response, request
 
+from gateway.chapters import CHAPTERS, Chapter, chapter_of
 from gateway.routes import OPEN, OPTIONAL, Door, Operation, operations
 from gateway.upstream import Request, Upstream
 from kit import documents, errors
@@ -49,10 +50,19 @@ BAD_GATEWAY = {
     "content": {
         errors.CONTENT_TYPE: {
             "schema": {"$ref": f"{REF}schemas/kit.Problem"},
-            "example": documents.problem_example(errors.BadGateway.status),
+            "example": documents.problem_example(errors.BadGateway),
         }
     },
 }
+
+INTRODUCTION = """\
+One platform for a company's daily business: who works there, whom they sell to, what they sell, what happened.
+
+**To try it here**, register and log in below, copy the `access_token` from the answer, and give it to *Authorize*.
+
+Every refusal is a problem document (RFC 9457) with a `message` that says what to do, a stable `code`, and a
+`request_id`. Times are UTC, money is in whole minor units beside its currency, ids are UUIDs.
+"""
 
 Document = dict[str, Any]
 
@@ -108,10 +118,10 @@ def merge(table: tuple[Door, ...], told: dict[str, Document | None]) -> Document
         "info": {
             "title": "Alicerce",
             "version": VERSION,
-            "description": "Log in with `POST /auth/login`, and send the `access_token` as bearer token.",
+            "description": INTRODUCTION,
         },
-        "servers": [{"url": "/"}],
-        "tags": [_tag(service, document) for service, document in told.items() if document is not None],
+        "servers": [{"url": "/", "description": "This platform."}],
+        "tags": _tags(paths, told),
         "paths": paths,
         "components": {
             **{kind: dict(sorted(named.items())) for kind, named in sorted(components.items())},
@@ -124,16 +134,19 @@ def merge(table: tuple[Door, ...], told: dict[str, Document | None]) -> Document
     return merged
 
 
-def _tag(service: str, document: Document) -> Document:
-    shown = {tag for item in document["paths"].values() for tag in _tags(item)}
-    texts = [tag.get("description") for tag in document.get("tags", []) if tag["name"] in shown]
-    return {"name": service, "description": next((text for text in texts if text), "")}
+def _tags(paths: Document, told: dict[str, Document | None]) -> list[Document]:
+    """The chapters that have operations, in their order, then those of services that stand in none."""
+    used = {tag for item in paths.values() for operation in item.values() for tag in operation["tags"]}
+    known = [Chapter(service.capitalize(), _about(document)) for service, document in told.items() if document]
+    return [
+        {"name": chapter.title, "description": chapter.description}
+        for chapter in [*CHAPTERS, *known]
+        if chapter.title in used
+    ]
 
 
-def _tags(item: Document) -> Iterator[str]:
-    for operation in item.values():
-        if isinstance(operation, dict):
-            yield from operation.get("tags", ())
+def _about(document: Document) -> str:
+    return str(document.get("info", {}).get("description", "")).partition("\n")[0]
 
 
 def _take(paths: Document, components: Document, service: str, document: Document, public: list[Operation]) -> None:
@@ -167,18 +180,13 @@ def _public(operation: Operation, item: Document, components: Document) -> Docum
     shown = {
         **told,
         "operationId": told.get("operationId") or _id(operation),
-        "tags": [operation.service],
+        "tags": [chapter_of(operation)],
         "parameters": [*item.get("parameters", []), *told.get("parameters", [])],
         "responses": dict(sorted({**told["responses"], "502": BAD_GATEWAY}.items())),
         "security": SECURITY[operation.mark],
     }
     if not shown["parameters"]:
         del shown["parameters"]
-    body = told.get("requestBody", {}).get("content", {}).get("application/json")
-    if body and not body.keys() & {"example", "examples"}:
-        body = {**body, "example": documents.example(body["schema"], components)}
-        content = {**told["requestBody"]["content"], "application/json": body}
-        shown["requestBody"] = {**told["requestBody"], "content": content}
     return shown
 
 

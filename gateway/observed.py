@@ -18,13 +18,27 @@ SLOWEST = 15
 
 
 @dataclass(slots=True)
-class Minute:
-    """How many requests of one minute came to what."""
+class Tally:
+    """How many requests came to what."""
 
-    number: int
     requests: int = 0
     refused: int = 0
     failed: int = 0
+
+    def add(self, status: int) -> None:
+        """Count an answer."""
+        self.requests += 1
+        self.refused += 400 <= status < 500
+        self.failed += status >= 500
+
+
+@dataclass(slots=True)
+class Minute:
+    """The requests of one minute: all of them, and by the service that they were for."""
+
+    number: int
+    all: Tally = field(default_factory=Tally)
+    services: dict[str, Tally] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -50,10 +64,9 @@ class Observed:
         operation, route = exchange.operation, exchange.route
         metrics.observe("gateway", exchange.method if operation else "", route, exchange.status, seconds)
         minute = self._minute()
-        minute.requests += 1
-        minute.refused += 400 <= exchange.status < 500
-        minute.failed += exchange.status >= 500
+        minute.all.add(exchange.status)
         if operation:
+            minute.services.setdefault(operation.service, Tally()).add(exchange.status)
             timings = self._routes.setdefault((operation.method, route), Timings())
             timings.count += 1
             timings.last.append(seconds * 1000)

@@ -11,11 +11,12 @@ from typing import Any
 
 from flask import Flask, Response, render_template
 
-from gateway.observed import Minute, observed
+from gateway.observed import MINUTES, Minute, Tally, observed
 from kit import metrics
 from kit.metrics import METRICS_TOKEN, NotAnOperator
 
-HEIGHT = 60  # of the picture of the last half hour
+HEIGHT, SMALL_HEIGHT = 60, 24  # of the pictures of the last half hour: of all requests, and of a service's
+STEP = 12  # from one bar to the next
 TEMPLATE = Path(__file__).parent / "templates" / "ops.html"
 
 
@@ -47,25 +48,52 @@ def attach(app: Flask, health: Callable[[], dict[str, str]]) -> None:
         return metrics.answer()
 
 
-def _facts(services: dict[str, str]) -> dict[str, Any]:
+def _facts(states: dict[str, str]) -> dict[str, Any]:
     minutes = observed.minutes()
-    highest = max(minute.requests for minute in minutes) or 1
+    slowest = observed.slowest()
     return {
-        "services": services,
-        "bars": [_bar(minute, index, highest) for index, minute in enumerate(minutes)],
-        "highest": highest,
-        "last": minutes[-1],
-        "before": minutes[-2],
-        "slowest": observed.slowest(),
+        "services": [_service(name, state, minutes) for name, state in states.items()],
+        "ailing": {name: state for name, state in states.items() if state != "healthy"},
+        "all": _picture([minute.all for minute in minutes], HEIGHT),
+        "slowest": slowest,
+        "longest": max((row["p95"] for row in slowest), default=1.0) or 1.0,
         "errors": observed.errors(),
-        "hours": (time.time() - observed.since) / 3600,
+        "now": time.strftime("%H:%M:%S", time.gmtime()),
+        "running": _duration(time.time() - observed.since),
         "pid": os.getpid(),
-        "height": HEIGHT,
+        "minutes": MINUTES,
+        "step": STEP,
     }
 
 
-def _bar(minute: Minute, index: int, highest: int) -> dict[str, float]:
-    """A minute in the picture: failed requests below, refused ones above them, then the rest."""
-    scale = HEIGHT / highest
-    failed, refused, whole = minute.failed * scale, minute.refused * scale, minute.requests * scale
-    return {"x": index * 12, "failed": failed, "refused": refused, "rest": max(0.0, whole - failed - refused)}
+def _service(name: str, state: str, minutes: list[Minute]) -> dict[str, Any]:
+    tallies = [minute.services.get(name, Tally()) for minute in minutes]
+    return {"name": name, "state": state, "picture": _picture(tallies, SMALL_HEIGHT)}
+
+
+def _picture(tallies: list[Tally], height: int) -> dict[str, Any]:
+    """A bar for each minute, and what they add up to."""
+    highest = max(tally.requests for tally in tallies)
+    return {
+        "bars": [_bar(tally, index, height / (highest or 1)) for index, tally in enumerate(tallies) if tally.requests],
+        "height": height,
+        "highest": highest,
+        "requests": sum(tally.requests for tally in tallies),
+        "refused": sum(tally.refused for tally in tallies),
+        "failed": sum(tally.failed for tally in tallies),
+    }
+
+
+def _bar(tally: Tally, index: int, scale: float) -> dict[str, float]:
+    """A minute in a picture: failed requests below, refused ones above them, then the rest."""
+    failed, refused, whole = tally.failed * scale, tally.refused * scale, tally.requests * scale
+    return {"x": index * STEP, "failed": failed, "refused": refused, "rest": max(0.0, whole - failed - refused)}
+
+
+def _duration(seconds: float) -> str:
+    """As a person would say it: 40 s, 12 min, 3.5 h, 2 days."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.0f} days"

@@ -160,7 +160,7 @@ def _page(page: Page, schema: Any) -> dict[str, Any]:
 
 def _envelope(view: View, schema: Any, message: str | None) -> Any:
     """The schema of the whole answer, for the OpenAPI document only."""
-    members: dict[str, Any] = {"message": fields.String()} if message else {}
+    members: dict[str, Any] = {"message": fields.String(metadata={"examples": [message]})} if message else {}
     if schema is not None and not schema.bare:
         if getattr(view, "__annotations__", {}).get("return") is Page:
             whole, text = fields.Integer(), fields.String(allow_none=True)

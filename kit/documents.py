@@ -6,6 +6,7 @@ Whatever stands beside a view already is told from there: its name, its permissi
 
 import hashlib
 import mimetypes
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -13,19 +14,32 @@ from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
 
+from apispec import BasePlugin
 from flask import Flask, Response
 from markupsafe import escape
 
-from kit import errors, idempotency
+from kit import database_errors, errors, examples, idempotency, identity
 from kit.errors import NotFound, snake_case
+from kit.raised import raised_by
 from kit.schema import Email, LanguageTag, Problem, TimeZone
 
 # --- Operations ------------------------------------------------------------------------------------------------------
 
-ALWAYS = (400, 401, 403, 404, 409, 422, 429, 500, 503, 504)
-CHANGING = (412, 413, 415)
+ALWAYS = (400, 401, 403, 404, 422, 429, 500, 503, 504)
+CHANGING = (409,)
+CONDITIONAL = (412,)
+WITH_BODY = (413, 415)
 KEY_PATTERN = "^[!-~]{1,255}$"
 REQUEST_ID = "0197a3c0-7f10-7c3e-9d55-3f6f2f6a1b2c"
+UNUSED = ("kit.ErrorSchema", "kit.PaginationMetadataSchema")  # the library's own, which we never answer
+TOKEN = "internalToken"  # noqa: S105 - a name
+SCHEME = {
+    "type": "apiKey",
+    "in": "header",
+    "name": identity.HEADER,
+    "description": "A minute-long token that the gateway signs for a person, or a sibling service with its own key for "
+    "itself. There is no other way in: go through the gateway, whose document is the one to try things out in.",
+}
 
 
 @dataclass(frozen=True)
@@ -43,9 +57,9 @@ class Call:
 
 def complete(doc: dict[str, Any], call: Call, *, app: Any, spec: Any, method: str) -> dict[str, Any]:
     """An operation with everything that its view tells: id, permission, headers, the kind of file, errors."""
+    _introduce(spec, app.name)
     doc["operationId"] = f"{app.name}.{call.view.__name__}"
-    if call.access and call.access.permission:
-        doc["x-permission"] = call.access.permission
+    doc |= _access(call)
     headers = _headers(call, method, obeys_keys=getattr(getattr(app, "db", None), "replays", None) is not None)
     if headers:
         doc["parameters"] = [*doc.get("parameters", []), *headers]
@@ -54,9 +68,76 @@ def complete(doc: dict[str, Any], call: Call, *, app: Any, spec: Any, method: st
     kind = mimetypes.guess_type(call.rule)[0]
     if kind and kind.startswith("text/"):
         responses["200"] = _file(kind)
-    for status in _statuses(call, method):
-        responses[str(status)] = _problem(spec, status)
+    specific = _specific(call, method)
+    for status in sorted({*_statuses(call, method), *specific}):
+        responses[str(status)] = _answer(spec, status, specific.get(status, []))
     return doc
+
+
+def _introduce(spec: Any, name: str) -> None:
+    """What a document says before its first operation."""
+    if TOKEN in spec.components.security_schemes:
+        return
+    spec.components.security_scheme(TOKEN, SCHEME)
+    spec.plugins.append(Finish(spec))
+    for unused in UNUSED:
+        spec.components.schemas.pop(unused, None)
+    package = sys.modules.get(f"services.{name}")
+    spec.options["info"] = {"description": (getattr(package, "__doc__", "") or "").strip()}
+    spec.options["servers"] = [{"url": "/", "description": "This service."}]
+
+
+def _access(call: Call) -> dict[str, Any]:
+    """Who may call it."""
+    access = call.access
+    if access is None or access.kind == "public":
+        return {"security": []}
+    told: dict[str, Any] = {"security": [{}, {TOKEN: []}] if access.visitors else [{TOKEN: []}]}
+    if access.permission:
+        told["x-permission"] = access.permission
+    if access.kind == "internal":
+        told["x-callers"] = sorted(access.callers)
+    return told
+
+
+class Finish(BasePlugin):
+    """What can be said of an operation once its docstring is in it and its schemas are known: who may, and examples."""
+
+    def __init__(self, spec: Any) -> None:
+        super().__init__()
+        self.spec = spec
+
+    def operation_helper(self, path: str | None = None, operations: Any = None, **_: Any) -> None:
+        """Called by the library for the operations of each path."""
+        for operation in (operations or {}).values():
+            sentences = [operation.get("description", ""), _sentence(operation)]
+            if any(sentences):
+                operation["description"] = "\n\n".join(filter(None, sentences))
+            if "requestBody" in operation:
+                self._show(operation["requestBody"], answered=False)
+                for status in WITH_BODY:
+                    operation["responses"].setdefault(str(status), _problem(self.spec, status))
+            for answer in operation["responses"].values():
+                if isinstance(answer, dict):
+                    self._show(answer, answered=True)
+
+    def _show(self, part: dict[str, Any], *, answered: bool) -> None:
+        body = part.get("content", {}).get("application/json")
+        if not body:
+            return
+        schemas = self.spec.components.schemas
+        named = schemas.get(body["schema"].get("$ref", "").rpartition("/")[2])
+        if named and not named["properties"]:
+            named.pop("additionalProperties", None)  # an answer without a schema may hold anything
+        body["example"] = examples.example(body["schema"], {"schemas": schemas}, answered=answered)
+
+
+def _sentence(operation: dict[str, Any]) -> str:
+    if "x-permission" in operation:
+        return f"Needs the permission `{operation['x-permission']}`."
+    if "x-callers" in operation:
+        return f"For {' and '.join(operation['x-callers'])} only."
+    return ""
 
 
 def _headers(call: Call, method: str, *, obeys_keys: bool) -> list[dict[str, Any]]:
@@ -95,19 +176,47 @@ def _file(kind: str) -> dict[str, Any]:
     }
 
 
-def _statuses(call: Call, method: str) -> list[int]:
-    statuses = {*ALWAYS} if method == "get" else {*ALWAYS, *CHANGING}
+def _statuses(call: Call, method: str) -> set[int]:
+    statuses = {*ALWAYS}
+    if method != "get":
+        statuses |= {*CHANGING}
+    if method in ("put", "patch", "delete"):
+        statuses |= {*CONDITIONAL}
     if hasattr(call.view, "key_required"):
         statuses.add(idempotency.IdempotencyKeyRequired.status)
-    return sorted(statuses)
+    return statuses
+
+
+def _specific(call: Call, method: str) -> dict[int, list[type[errors.Problem]]]:
+    """By status: the errors of its own that an operation can raise, beyond the general one."""
+    raised = raised_by(call.view)
+    if method in ("post", "put", "patch"):
+        raised.add(database_errors.AlreadyExists)
+    if method == "delete":
+        raised.add(database_errors.StillReferenced)
+    by_status: dict[int, list[type[errors.Problem]]] = {}
+    for kind in sorted(raised - {*_kinds().values()}, key=lambda kind: kind.__name__):
+        by_status.setdefault(kind.status, []).append(kind)
+    return by_status
+
+
+def _answer(spec: Any, status: int, specific: list[type[errors.Problem]]) -> Any:
+    """The answer of a status: what every operation says, or with codes of this one's own."""
+    general = _kinds()[status]
+    if not specific:
+        return _problem(spec, status)
+    shown = [*specific, general]
+    content = {"schema": Problem, "examples": {code_of(kind): _example(kind) for kind in shown}}
+    told = "\n".join(f"* `{code_of(kind)}`: {_message(kind)}" for kind in shown)
+    return {"description": told, "content": {errors.CONTENT_TYPE: content}}
 
 
 def _problem(spec: Any, status: int) -> str:
     """The name of a status's answer among the components of the document, which gets it when it has none."""
     name = f"Problem{status}"
     if name not in spec.components.responses:
-        content = {errors.CONTENT_TYPE: {"schema": Problem, "example": problem_example(status)}}
-        spec.components.response(name, {"description": _kinds()[status].__doc__, "content": content})
+        content = {errors.CONTENT_TYPE: {"schema": Problem, "example": problem_example(_kinds()[status])}}
+        spec.components.response(name, {"description": _message(_kinds()[status]), "content": content})
     return name
 
 
@@ -118,11 +227,23 @@ def _kinds() -> dict[int, type[errors.Problem]]:
     return {kind.status: kind for kind in found}
 
 
-def problem_example(status: int) -> dict[str, Any]:
-    """How a problem of this status looks."""
-    kind = _kinds()[status]
-    code = "internal_error" if kind is errors.Problem else snake_case(kind.__name__)
-    return errors.document(status, code, kind().message, REQUEST_ID)
+def code_of(kind: type[errors.Problem]) -> str:
+    """The code that an error of this type has when nobody gives it another."""
+    return "internal_error" if kind is errors.Problem else snake_case(kind.__name__)
+
+
+def _message(kind: type[errors.Problem]) -> str:
+    return " ".join((kind.__doc__ or "").split())
+
+
+def _example(kind: type[errors.Problem]) -> dict[str, Any]:
+    return {"summary": _message(kind), "value": problem_example(kind)}
+
+
+def problem_example(kind: type[errors.Problem]) -> dict[str, Any]:
+    """How a problem of this type looks."""
+    by_field = {"name": ["Missing data for required field."]} if kind is errors.ValidationError else None
+    return errors.document(kind.status, code_of(kind), _message(kind), REQUEST_ID, errors=by_field)
 
 
 # --- Fields ----------------------------------------------------------------------------------------------------------
@@ -137,76 +258,37 @@ FIELDS: dict[type, dict[str, Any]] = {
 def describe(converter: Any, field: Any, ret: dict[str, Any]) -> dict[str, Any]:
     """What the library cannot know of a field, and what it says in a way that no reader of JSON Schema takes.
 
-    A type of field with an attribute `documented` (members of JSON Schema) speaks for itself.
+    A type of field with an attribute `documented` (members of JSON Schema) speaks for itself; a schema's `example` says
+    how its members look, and those that it leaves out are left out of examples.
     """
     known = next((FIELDS[kind] for kind in type(field).__mro__ if kind in FIELDS), {})
     told = {**known, **getattr(field, "documented", {})}
+    record = getattr(field.parent, "example", {})
+    name = field.data_key or field.name
+    if record:
+        told.pop("examples", None)
+    if name in record:
+        told["examples"] = [record[name]]
     if str(ret.get("pattern", "")).endswith(r"\Z"):
         told["pattern"] = ret["pattern"].removesuffix(r"\Z") + "$"  # ECMA 262 has no \Z
     if ret.get("type") == "object" and "maxLength" in ret:
         told["maxProperties"] = ret.pop("maxLength")
+    if isinstance(ret.get("type"), str) and _is_nullable(field):
+        told["type"] = [ret["type"], "null"]
     return told
+
+
+def _is_nullable(field: Any) -> bool:
+    """Whether the column that a field shows may be empty."""
+    table = getattr(getattr(getattr(field.parent, "Meta", None), "model", None), "__table__", None)
+    column = None if table is None else table.columns.get(field.attribute or field.name)
+    return column is not None and bool(column.nullable)
 
 
 def know_fields(converter: Any) -> None:
     """Teach the library's converter our types of fields, once."""
     if not hasattr(converter, describe.__name__):
         converter.add_attribute_function(describe)
-
-
-# --- Examples --------------------------------------------------------------------------------------------------------
-
-MADE_UP = {
-    "uuid": "0197a3c0-7f10-7c3e-9d55-3f6f2f6a1b2d",
-    "date": "2026-01-31",
-    "date-time": "2026-01-31T12:00:00Z",
-    "email": "ana@example.com",
-}
-MADE_UP_PASSWORD = "correct horse battery staple"  # noqa: S105 - nobody's
-
-
-def example(schema: dict[str, Any], components: dict[str, Any], name: str = "") -> Any:
-    """A value that a schema takes: what is required, and what says itself how it looks. `name` is the member's."""
-    if "$ref" in schema:
-        return example(components["schemas"][schema["$ref"].rpartition("/")[2]], components, name)
-    stated = schema.get("example") or next(iter(schema.get("examples", ())), None)
-    if stated is not None:
-        return stated
-    if "enum" in schema:
-        return schema["enum"][0]
-    kinds = schema.get("type", "string")
-    kind = kinds if isinstance(kinds, str) else kinds[0]
-    if kind == "object":
-        return _example_object(schema, components)
-    if kind == "array":
-        return [example(schema.get("items", {}), components, name)]
-    if kind in ("integer", "number"):
-        return max(1, schema.get("minimum", 1))
-    return True if kind == "boolean" else _example_text(schema, name)
-
-
-def _example_object(schema: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
-    writable = {key: part for key, part in schema.get("properties", {}).items() if not part.get("readOnly")}
-    required = [key for key in schema.get("required", ()) if key in writable]
-    shown = {key: example(writable[key], components, key) for key in required}
-    for key, part in writable.items():
-        value = example(part, components, key)
-        # The same value twice is the same thing under an older name.
-        if ("examples" in part or key in MADE_UP) and key not in shown and value not in shown.values():
-            shown[key] = value
-    if not shown:
-        shown = {key: example(part, components, key) for key, part in [*writable.items()][:1]}
-    return shown
-
-
-def _example_text(schema: dict[str, Any], name: str) -> str:
-    if schema.get("writeOnly"):
-        return MADE_UP_PASSWORD
-    for word in (schema.get("format"), name):
-        if word in MADE_UP:
-            return MADE_UP[word]
-    text = name or "text"
-    return text if "pattern" in schema else text.replace("_", " ").capitalize()
 
 
 # --- The page --------------------------------------------------------------------------------------------------------
@@ -225,7 +307,7 @@ window.ui = SwaggerUIBundle({
   displayRequestDuration: true,
   filter: true,
   docExpansion: "none",
-  defaultModelsExpandDepth: 0,
+  defaultModelsExpandDepth: -1,
   tryItOutEnabled: true,
   validatorUrl: null,
 });

@@ -48,6 +48,7 @@ class Schema(SQLAlchemySchema):
     singular: ClassVar[str] = ""
     plural: ClassVar[str] = ""
     bare: ClassVar[bool] = False  # its members stand in the answer by themselves, without an envelope
+    example: ClassVar[dict[str, Any]] = {}  # how one looks, for the OpenAPI document
 
     @classmethod
     def key(cls) -> str:

@@ -84,7 +84,7 @@ def plan(document: Document, chapters: Sequence[Chapter]) -> list[Folder]:
     known = operations(document)
     unknown = sorted({step.operation for chapter in chapters for step in chapter.steps} - known.keys())
     if unknown:
-        raise LookupError(f"The story asks what is not public: {', '.join(unknown)}. Change scripts/collection_files/story.")
+        raise LookupError(f"Not public, but in scripts/collection_files/story: {', '.join(unknown)}.")
     folders = [
         Folder(
             chapter.name,

@@ -9,6 +9,11 @@ from services.auth import models
 
 MAX_PASSWORD = 1024
 
+# Of examples only; nobody's.
+PASSWORD = "correct horse battery staple"  # noqa: S105
+ACCESS_TOKEN = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIwMTk3YTNjMCJ9.c2lnbmF0dXJl"  # noqa: S105
+REFRESH_TOKEN = "rt_0197a3c07f107c3e9d553f6f2f6a1b2d_Yk3wq8sT1vZ"  # noqa: S105
+
 
 def _first(data: dict[str, Any], *names: str) -> Any:
     """The value of the one name that was used. Raises ValidationError when two names disagree."""
@@ -34,6 +39,15 @@ class User(Schema):
     ds_user = fields.String(attribute="name", dump_only=True)
     ds_user_email = fields.String(attribute="email", dump_only=True)
 
+    example = {
+        "name": "Ana Souza",
+        "email": "ana@padaria.example",
+        "username": "ana.souza",
+        "is_platform_admin": False,
+        "ds_user": "Ana Souza",
+        "ds_user_email": "ana@padaria.example",
+    }
+
 
 class Registration(Schema):
     """`email` or `ds_user_email`, and a password; a name under `name` or `ds_user`."""
@@ -47,6 +61,13 @@ class Registration(Schema):
     )
     password = fields.String(required=True, validate=validate.Length(max=MAX_PASSWORD), load_only=True)
     organization_name = Line(validate=validate.Length(1, 200))
+
+    example = {
+        "email": "ana@padaria.example",
+        "password": PASSWORD,
+        "name": "Ana Souza",
+        "organization_name": "Padaria Conceição",
+    }
 
     @post_load
     def unify(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
@@ -73,6 +94,8 @@ class Credentials(Schema):
     password = fields.String(required=True, validate=validate.Length(max=MAX_PASSWORD), load_only=True)
     tenant_id = fields.UUID(load_default=None)
 
+    example = {"email": "ana@padaria.example", "password": PASSWORD}
+
     @post_load
     def unify(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
         """One name for the identifier."""
@@ -94,14 +117,27 @@ class Grant(Schema):
     tenant_id = fields.UUID()
     user = fields.Nested(User)
 
+    example = {
+        "access_token": ACCESS_TOKEN,
+        "token_type": "Bearer",
+        "expires_in": 1800,
+        "refresh_token": REFRESH_TOKEN,
+    }
+
 
 class Tenancy(Schema):
+    """A tenant that one belongs to, and as what."""
+
     tenant_id = fields.UUID()
     tenant_name = fields.String()
     role = fields.String()
 
+    example = {"tenant_name": "Padaria Conceição", "role": "owner"}
+
 
 class Me(Schema):
+    """Who one is, where one works now, and where else one could."""
+
     bare = True
 
     user = fields.Nested(User)
@@ -110,24 +146,42 @@ class Me(Schema):
 
 
 class Refresh(Schema):
+    """A refresh token, which is spent by this."""
+
     refresh_token = Line(required=True, validate=validate.Length(1, 200))
+
+    example = {"refresh_token": REFRESH_TOKEN}
 
 
 class PasswordChange(Schema):
-    current_password = fields.String(required=True, validate=validate.Length(max=MAX_PASSWORD))
-    new_password = fields.String(required=True, validate=validate.Length(max=MAX_PASSWORD))
+    """The password so far, and the one from now on."""
+
+    current_password = fields.String(required=True, validate=validate.Length(max=MAX_PASSWORD), load_only=True)
+    new_password = fields.String(required=True, validate=validate.Length(max=MAX_PASSWORD), load_only=True)
+
+    example = {"current_password": PASSWORD, "new_password": "seven loaves before sunrise"}
 
 
 class Logout(Schema):
+    """Which sessions end: this one, all others, or all."""
+
     scope = Line(load_default="local", validate=validate.OneOf(("local", "others", "global")))
+
+    example = {"scope": "local"}
 
 
 class Switch(Schema):
+    """Where to work from now on."""
+
     tenant_id = fields.UUID(required=True)
 
 
 class TokenToCheck(Schema):
+    """An access token; without it, the one in the Authorization header."""
+
     token = Line(validate=validate.Length(1, 8192))
+
+    example = {"token": ACCESS_TOKEN}
 
 
 class Verdict(Schema):
@@ -144,6 +198,16 @@ class Verdict(Schema):
     roles = fields.List(fields.String())
     permissions = fields.List(fields.String())
     exp = fields.Integer()
+
+    example = {
+        "valid": True,
+        "sub": "0197a3c0-7f10-7c3e-9d55-3f6f2f6a1b2d",
+        "sid": "0197a3c0-7f10-7c3e-9d55-3f6f2f6a1b2e",
+        "tenant_id": "0197a3c0-7f10-7c3e-9d55-3f6f2f6a1b2f",
+        "roles": ["owner"],
+        "permissions": ["customer:read", "customer:write"],
+        "exp": 1790000000,
+    }
 
 
 class Identifier(Query):

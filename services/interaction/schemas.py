@@ -69,6 +69,8 @@ class InteractionType(Schema):
     updated_at = Moment(dump_only=True)
     version = fields.Integer(dump_only=True)
 
+    example = {"code": "site_visit", "name": "Visita ao cliente"}
+
 
 class InteractionTypeName(InteractionType):
     """What of a type can be changed."""
@@ -78,9 +80,13 @@ class InteractionTypeName(InteractionType):
 
 
 class KindOfInteraction(Schema):
+    """What kind an interaction is of."""
+
     id = fields.UUID()
     code = fields.String()
     name = fields.String()
+
+    example = {"code": "call", "name": "Ligação"}
 
 
 class Related(Schema):
@@ -127,6 +133,12 @@ class Interaction(Schema):
     updated_at = Moment(dump_only=True)
     version = fields.Integer(dump_only=True)
 
+    example = {
+        "id_interaction_type": "call",
+        "ds_notes": "Querem 200 por dia, já na segunda.",
+        "subject": "Pedido semanal",
+    }
+
     @post_load
     def normalise(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
         """The type as what it is so far: a reference."""
@@ -161,6 +173,9 @@ class AllInteractionFilters(InteractionFilters):
 # --- Transactions ----------------------------------------------------------------------------------------------------
 
 
+PROMISE = {"kind": "receivable", "amount": 90000, "currency": "BRL", "due_date": "2026-07-30", "reference": "NF-e 1042"}
+
+
 class Transaction(Schema):
     """A line of a customer's ledger; amounts are whole numbers of the currency's minor unit."""
 
@@ -187,6 +202,8 @@ class Transaction(Schema):
     created_at = Moment(dump_only=True)
     created_by = fields.UUID(dump_only=True)
 
+    example = PROMISE | {"status": "open", "settled_amount": 0, "outstanding_amount": 90000, "is_overdue": False}
+
     @validates_schema
     def check_due_date(self, data: dict[str, Any], **_: Any) -> None:
         """A promise has a day, and what has moved has none."""
@@ -205,12 +222,16 @@ class Settlement(Schema):
     method = Line(allow_none=True, validate=validate.OneOf(models.METHODS))
     description = Prose(allow_none=True, validate=validate.Length(max=2000))
 
+    example = {"amount": 45000, "method": "pix", "description": "Primeira metade"}
+
 
 class Reversal(Schema):
     """Why a line is undone, and when."""
 
     occurred_on = fields.Date(validate=check_day)
     description = Prose(allow_none=True, validate=validate.Length(max=2000))
+
+    example = {"description": "Lançado no cliente errado."}
 
 
 class TransactionFilters(PageQuery):
@@ -253,11 +274,15 @@ class Grouping(Period):
 
 
 class Balance(Schema):
+    """What a customer is worth and owes, in one currency, in minor units."""
+
     currency = fields.String()
     balance = fields.Integer()
     receivable = fields.Integer()
     payable = fields.Integer()
     overdue = fields.Integer()
+
+    example = {"currency": "BRL", "balance": 45000, "receivable": 45000, "payable": 0, "overdue": 0}
 
 
 class Balances(Schema):
@@ -274,12 +299,14 @@ class StatementEntry(Schema):
     id = fields.UUID()
     occurred_on = fields.Date()
     kind = fields.String()
-    description = fields.String()
-    reference = fields.String()
+    description = fields.String(allow_none=True)
+    reference = fields.String(allow_none=True)
     amount = fields.Integer()
     balance = fields.Integer()
-    settles_id = fields.UUID()
-    reverses_id = fields.UUID()
+    settles_id = fields.UUID(allow_none=True)
+    reverses_id = fields.UUID(allow_none=True)
+
+    example = {"occurred_on": "2026-07-02", "kind": "income", "amount": 45000, "balance": 45000}
 
 
 class Statement(Schema):
@@ -287,11 +314,13 @@ class Statement(Schema):
 
     customer_id = fields.UUID()
     currency = fields.String()
-    since = fields.Date(data_key="from")
-    until = fields.Date(data_key="to")
+    since = fields.Date(data_key="from", allow_none=True)
+    until = fields.Date(data_key="to", allow_none=True)
     opening_balance = fields.Integer()
     closing_balance = fields.Integer()
     entries = fields.List(fields.Nested(StatementEntry), attribute="lines")
+
+    example = {"currency": "BRL", "from": "2026-07-01", "opening_balance": 0, "closing_balance": 45000}
 
 
 def csv_rows(statement: Any) -> Iterator[list[Any]]:
@@ -307,13 +336,17 @@ def csv_rows(statement: Any) -> Iterator[list[Any]]:
 
 
 class SummaryLine(Schema):
-    group = fields.String()
+    """What one group comes to in one currency, in minor units."""
+
+    group = fields.String(allow_none=True)
     currency = fields.String()
     income = fields.Integer()
     expense = fields.Integer()
     net = fields.Integer()
     receivable = fields.Integer()
     payable = fields.Integer()
+
+    example = {"group": "2026-07", "currency": "BRL", "income": 45000, "expense": 0, "net": 45000}
 
 
 class Summary(Schema):
@@ -334,8 +367,8 @@ class Event(Schema):
 
     kind = fields.String()
     at = Moment()
-    interaction = fields.Nested(Interaction)
-    transaction = fields.Nested(Transaction)
+    interaction = fields.Nested(Interaction, allow_none=True)
+    transaction = fields.Nested(Transaction, allow_none=True)
 
 
 class Glance(Schema):
@@ -344,7 +377,7 @@ class Glance(Schema):
     bare = True
 
     interaction_count = fields.Integer()
-    last_interaction_at = Moment()
+    last_interaction_at = Moment(allow_none=True)
     transaction_count = fields.Integer()
     interactions = fields.List(fields.Nested(Interaction))
     balances = fields.List(fields.Nested(Balance))

@@ -20,6 +20,8 @@ DECIMAL = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,6})?\Z")
 class Price(fields.Field[Any]):
     """A price in major units: the text "34.12", or a JSON number that says exactly as much."""
 
+    documented = {"type": ["string", "number", "null"], "examples": ["34.12"]}
+
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Decimal:
         text = value.strip() if isinstance(value, str) else _plain(value)
         if not DECIMAL.match(text):
@@ -34,6 +36,8 @@ def _plain(number: Any) -> str:
 
 class Gtin(Line):
     """A GTIN-8, -12, -13 or -14 without blanks and dashes, by its check digit (GS1 General Specifications, 7.9)."""
+
+    documented = {"examples": ["7891000315507"]}
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         digits = re.sub(r"[\s-]", "", super()._deserialize(value, *args, **kwargs))
@@ -73,6 +77,8 @@ class Component(Schema):
     product_id = fields.UUID(required=True)
     quantity = whole(1, MAX_QUANTITY, load_default=1)
 
+    example = {"quantity": 6}
+
 
 class Product(Schema):
     """Something that a tenant sells. `price` is in major units, `price_amount` in minor ones; either may be sent."""
@@ -98,7 +104,7 @@ class Product(Schema):
     billing_count = whole(1, 366, allow_none=True)
     external_id = short(100)
     ncm = Code("[0-9]{8}", "An NCM code has eight digits: 8471.30.12.")
-    ncm_formatted = fields.String(dump_only=True)
+    ncm_formatted = fields.String(dump_only=True, allow_none=True)
     cest = Code("[0-9]{7}", "A CEST code has seven digits: 28.038.00.")
     origin = whole(0, 8, allow_none=True)  # origem da mercadoria: Convênio s/nº of 1970, annex, table A
     cfop = Code("[1-35-7][0-9]{3}", "A CFOP code has four digits, the first of them 1, 2, 3, 5, 6 or 7: 5102.")
@@ -109,6 +115,27 @@ class Product(Schema):
     created_at = Moment(dump_only=True)
     updated_at = Moment(dump_only=True)
     version = fields.Integer(dump_only=True)
+
+    example = {
+        "kind": "good",
+        "name": "Pão de queijo congelado, 1 kg",
+        "description": "Assar a 180 °C por 25 minutos.",
+        "sku": "PQ-1000",
+        "gtin": "7891000315507",
+        "unit": "un",
+        "price": "34.12",
+        "price_amount": 3412,
+        "currency": "BRL",
+        "tags": ["congelado"],
+        "attributes": {"validade_dias": 180},
+        "components": [],
+        "ncm": "19059090",
+        "ncm_formatted": "1905.90.90",
+        "origin": 0,
+        "cfop": "5102",
+        "tax_class": "st",
+        "tax_rate_bps": 1800,
+    }
 
 
 class Filters(PageQuery):
@@ -135,11 +162,13 @@ class PastPrice(Schema):
 
     singular = "price"
 
-    price = fields.String()
-    price_amount = fields.Integer()
+    price = fields.String(allow_none=True)
+    price_amount = fields.Integer(allow_none=True)
     currency = fields.String()
     since = Moment(attribute="created_at", data_key="from")
-    by = fields.UUID(attribute="created_by")
+    by = fields.UUID(attribute="created_by", allow_none=True)
+
+    example = {"price": "32.90", "price_amount": 3290, "currency": "BRL"}
 
 
 class Category(Schema):
@@ -158,6 +187,8 @@ class Category(Schema):
     updated_at = Moment(dump_only=True)
     version = fields.Integer(dump_only=True)
 
+    example = {"name": "Congelados", "path": ["Pães", "Congelados"]}
+
 
 class CategoryFilters(PageQuery):
     """What the list of categories can be narrowed by."""
@@ -172,4 +203,6 @@ class Catalogue(Schema):
         model = models.Catalogue
 
     is_public = fields.Boolean(required=True, truthy={True}, falsy={False})
-    publishable_key = fields.String(dump_only=True)
+    publishable_key = fields.String(dump_only=True, allow_none=True)
+
+    example = {"is_public": True, "publishable_key": "pk_0197a3c07f107c3e9d553f6f2f6a1b2d"}

@@ -8,6 +8,8 @@ from services.tenant import models
 
 
 class Tenant(Schema):
+    """A company that people work in; whatever it keeps, nobody else sees."""
+
     class Meta(Schema.Meta):
         model = models.Tenant
 
@@ -18,8 +20,12 @@ class Tenant(Schema):
     updated_at = Moment(dump_only=True)
     version = fields.Integer(dump_only=True)
 
+    example = {"name": "Padaria Conceição"}
+
 
 class Member(Schema):
+    """A person in a tenant, and as what."""
+
     class Meta(Schema.Meta):
         model = models.Membership
 
@@ -31,12 +37,16 @@ class Member(Schema):
     updated_at = Moment(dump_only=True)
     version = fields.Integer(dump_only=True)
 
+    example = {"role": "member", "name": "Bruno Lima", "email": "bruno@padaria.example"}
+
 
 class NewMember(Schema):
     """Whom to let in, by e-mail address or user name, and as what."""
 
     email = Line(required=True, attribute="identifier", validate=validate.Length(1, 254))
     role = Line(load_default="member", validate=validate.OneOf(TENANT_ROLES))
+
+    example = {"email": "bruno@padaria.example", "role": "member"}
 
 
 class Membership(Schema):
@@ -46,18 +56,26 @@ class Membership(Schema):
     tenant_name = fields.String()
     role = fields.String()
 
+    example = {"tenant_name": "Padaria Conceição", "role": "owner"}
+
 
 class Memberships(Schema):
+    """Where a person may work."""
+
     bare = True
 
     memberships = fields.List(fields.Nested(Membership))
 
 
 class Provision(Schema):
+    """A tenant's name, and its first owner."""
+
     user_id = fields.UUID(required=True)
     tenant_name = Line(required=True)
     name = Line(required=True)
     email = Line(required=True)
+
+    example = {"tenant_name": "Padaria Conceição", "name": "Ana Souza", "email": "ana@padaria.example"}
 
 
 class Settings(Schema):
@@ -68,3 +86,11 @@ class Settings(Schema):
     currency = Line(allow_none=True, validate=validate.Regexp(r"^[A-Z]{3}\Z", error="Use an ISO 4217 code: BRL."))
     week_starts_on = Line(allow_none=True, validate=validate.OneOf(("monday", "saturday", "sunday")))
     support_email = Email(allow_none=True)
+
+    example = {
+        "locale": "pt-BR",
+        "timezone": "America/Sao_Paulo",
+        "currency": "BRL",
+        "week_starts_on": "monday",
+        "support_email": "ajuda@padaria.example",
+    }

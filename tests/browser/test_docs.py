@@ -44,13 +44,14 @@ def test_one_logs_in_and_asks_who_one_is_on_the_page_alone(solo: Running, watche
     person = new_person(solo.url)
     page = watched.page
     page.goto(solo.url + "/docs")
-    login = operation(page, "auth", "post", "/auth/login")
+    login = operation(page, "Logging in", "post", "/auth/login")
     login.get_by_role("textbox").fill(json.dumps({"email": person.email, "password": PASSWORD}))
     token = execute(login)["access_token"]
     authorise(page, token)
-    me = execute(operation(page, "auth", "get", "/auth/me"))
+    me = execute(operation(page, "Logging in", "get", "/auth/me"))
     assert me["user"]["email"] == person.email
-    assert execute(operation(page, "customer", "get", "/api/customers"))["customers"] == []
+    made = execute(operation(page, "Customers", "post", "/api/customers"))["customer"]
+    assert execute(operation(page, "Customers", "get", "/api/customers"))["customers"] == [made]
 
 
 @pytest.mark.parametrize("name", SERVICES)

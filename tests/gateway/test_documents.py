@@ -76,7 +76,8 @@ def test_operations_are_whole(document: Any) -> None:
         assert method in METHODS, where
         assert op["summary"], where
         assert set(op["tags"]) <= tags, where
-        assert op["operationId"].startswith(f"{op['tags'][0]}."), where
+        assert len(op["tags"]) == 1, where
+        assert len(op["summary"]) > 8 and op["summary"].endswith((".", ")")), where
         in_path = [one["name"] for one in op.get("parameters", ()) if one["in"] == "path"]
         assert sorted(in_path) == sorted(re.findall("{([^}]+)}", path)), where
         assert any(status.startswith("2") for status in op["responses"]), where
@@ -92,7 +93,43 @@ def test_every_error_is_a_problem_document(document: Any) -> None:
                 answer = document["components"]["responses"][answer["$ref"].rpartition("/")[2]]
             assert answer["description"], path
             assert set(answer["content"]) == {"application/problem+json"}, path
-            assert answer["content"]["application/problem+json"]["example"]["status"] == int(status), path
+            body = answer["content"]["application/problem+json"]
+            shown = [one["value"] for one in body["examples"].values()] if "examples" in body else [body["example"]]
+            assert {one["status"] for one in shown} == {int(status)}, path
+            assert set(body.get("examples", {})) in (set(), {one["code"] for one in shown}), path
+
+
+def codes(document: Any, operation_id: str, status: str) -> set[str]:
+    """The codes that an operation is told to answer with a status."""
+    answer = by_id(document, operation_id)["responses"][status]
+    return set(answer.get("content", {}).get("application/problem+json", {}).get("examples", ()))
+
+
+def test_an_operation_names_the_codes_that_its_verb_raises(document: Any) -> None:
+    assert codes(document, "auth.register", "409") == {"email_taken", "username_taken", "already_exists", "conflict"}
+    assert codes(document, "auth.login", "401") == {"invalid_credentials", "unauthenticated"}
+    assert "customer_has_transactions" in codes(document, "customer.remove_customer", "409")
+    assert "customer_has_transactions" not in codes(document, "customer.update_customer", "409")
+    assert "already_settled" in codes(document, "interaction.settle_transaction", "409")
+    assert "409" not in by_id(document, "product.list_products")["responses"]
+
+
+def test_the_chapters_tell_a_story(document: Any) -> None:
+    titles = [tag["name"] for tag in document["tags"]]
+    assert titles[:4] == ["Logging in", "Tenants", "Members", "Customers"]
+    assert all(tag["description"].endswith(".") for tag in document["tags"])
+    chapters = {op["operationId"]: op["tags"][0] for _, _, op in every_operation(document)}
+    assert chapters["customer.list_customers"] == "Customers"
+    assert chapters["customer.list_duplicates_of"] == "Duplicates"
+    assert chapters["customer.export_customer"] == "Privacy"
+    assert chapters["customer.export_customers"] == "Import and export"
+    assert chapters["product.get_category"] == "Categories"
+    assert chapters["interaction.download_statement"] == "Money"
+
+
+def test_a_service_that_no_chapter_names_has_one_of_its_own() -> None:
+    told = things("string") | {"info": {"description": "Ones, and nothing else.\n\nMore of it."}}
+    assert merge(DOORS[:1], {"one": told})["tags"] == [{"name": "One", "description": "Ones, and nothing else."}]
 
 
 def test_who_may_call_is_what_the_table_marks(document: Any) -> None:
@@ -108,7 +145,7 @@ def test_who_may_call_is_what_the_table_marks(document: Any) -> None:
 def test_keys_and_tags_of_entities_stand_where_they_are_obeyed(document: Any) -> None:
     for method, path, op in every_operation(document):
         key = header(op, "Idempotency-Key")
-        assert (key is not None) == (method == "post" and op["tags"] != ["auth"]), path
+        assert (key is not None) == (method == "post" and not op["operationId"].startswith("auth.")), path
         assert (header(op, "If-Match") is not None) == (method in ("put", "patch", "delete")), path
         assert ("428" in op["responses"]) == bool(key and key["required"]), path
     assert header(by_id(document, "interaction.record_transaction"), "Idempotency-Key")["required"]
@@ -119,6 +156,10 @@ def test_files_are_shown_as_files(document: Any) -> None:
         assert set(document["paths"][path]["get"]["responses"]["200"]["content"]) == {"text/csv"}
     upload = document["paths"]["/api/customers/import"]["post"]["requestBody"]["content"]
     assert set(upload) == {"text/csv", "multipart/form-data"}
+    told = document["paths"]["/api/customers/import"]["post"]["responses"]
+    assert set(told["415"]["content"]["application/problem+json"]["examples"]) >= {"not_a_csv_file"}
+    assert {"413", "415"} <= set(told)
+    assert "413" not in document["paths"]["/api/customers/{customer_id}/activate"]["patch"]["responses"]
 
 
 @pytest.mark.parametrize(

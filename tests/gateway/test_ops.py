@@ -32,7 +32,7 @@ def test_it_shows_services_operations_and_errors(platform: Any, owner: Person) -
     assert failed.status == 503
     assert failed.headers["X-Request-Id"] in answer.text
     for service in ("auth", "customer", "interaction", "product", "tenant"):
-        assert f">{service}<small>" in answer.text
+        assert f"<b>{service}</b><em>" in answer.text
     assert owner.token not in answer.text
 
 
@@ -72,19 +72,40 @@ def split(tmp_path: Path) -> Iterator[Running]:
         yield platform
 
 
-def test_a_service_that_hangs_shows_within_seconds(split: Running) -> None:
-    def state() -> str:
-        found = re.search(r'<li class="(\w+)">product<', Api(split.url).get("/ops").json)
-        return found.group(1) if found else ""
+def states(split: Running) -> dict[str, str]:
+    """Each service and how the page says it is."""
+    return {name: state for state, name in re.findall(r'<li class="(\w+)"><b>(\w+)<', Api(split.url).get("/ops").json)}
 
+
+def processes(split: Running, name: str) -> list[int]:
+    """The process ids of a service: its master's, then its workers'."""
     children = json.loads((split.home / "children.json").read_text())
-    master = next(child["pid"] for child in children if child["name"] == "product")
-    workers = [int(pid) for pid in Path(f"/proc/{master}/task/{master}/children").read_text().split()]
-    eventually(lambda: state() == "healthy", "product is healthy")
+    master = next(child["pid"] for child in children if child["name"] == name)
+    return [master, *(int(pid) for pid in Path(f"/proc/{master}/task/{master}/children").read_text().split())]
+
+
+def test_a_service_that_hangs_shows_within_seconds(split: Running) -> None:
+    workers = processes(split, "product")[1:]
+    eventually(lambda: states(split)["product"] == "healthy", "product is healthy")
     for pid in workers:
         os.kill(pid, signal.SIGSTOP)
     try:
-        assert eventually(lambda: state() != "healthy" and state(), "product is not", seconds=6) == "unreachable"
+        eventually(lambda: states(split)["product"] == "unreachable", "product is not", seconds=6)
     finally:
         for pid in workers:
             os.kill(pid, signal.SIGCONT)
+
+
+def test_a_service_that_was_killed_shows_within_seconds_and_so_does_its_return(split: Running) -> None:
+    eventually(lambda: set(states(split).values()) == {"healthy"}, "all are healthy")
+    supervisor = int((split.home / "supervisor.pid").read_text().split()[0])
+    os.kill(supervisor, signal.SIGSTOP)  # or it would start the service again before anybody has looked
+    try:
+        for pid in processes(split, "product"):
+            os.kill(pid, signal.SIGKILL)
+        eventually(lambda: states(split)["product"] == "unreachable", "product is gone", seconds=6)
+        assert "product is unreachable." in Api(split.url).get("/ops").json
+        assert {state for name, state in states(split).items() if name != "product"} == {"healthy"}
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    eventually(lambda: states(split)["product"] == "healthy", "product is back")

@@ -7,9 +7,11 @@ import pytest
 from flask import Flask
 from marshmallow import Schema, fields, validate
 
-from kit import documents
+from kit import documents, raised
 from kit.app import handle_errors
-from kit.documents import example
+from kit.errors import Conflict, NotFound
+from kit.examples import ID, example
+from kit.raised import raised_by
 from kit.schema import Email, Line
 from tests.api import Api
 
@@ -38,6 +40,68 @@ def test_every_operation_has_a_name_and_our_errors_alone(service: Callable[[str]
     assert all(one.startswith(f"{name}.") for one in ids)
     assert not [op for op in found if "default" in op["responses"]]
     assert "DEFAULT_ERROR" not in document["components"]["responses"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_says_who_it_is_and_who_may_call(service: Callable[[str], Api], name: str) -> None:
+    document = service(name).get("/openapi.json").ok()
+    assert document["servers"][0]["url"] == "/"
+    assert len(document["info"]["description"]) > 40
+    assert not [one for one in document["components"]["schemas"] if "ErrorSchema" in one or "Pagination" in one]
+    (scheme,) = document["components"]["securitySchemes"]
+    for path, item in document["paths"].items():
+        for key, op in item.items():
+            if key != "parameters":
+                assert op["security"] in ([], [{scheme: []}], [{}, {scheme: []}]), path
+                assert ("x-callers" in op) == path.startswith("/internal"), path
+                assert op["security"] or "x-permission" not in op, path
+
+
+class CarGone(NotFound):
+    """This car was sold."""
+
+
+class CarInUse(Conflict):
+    """Somebody drives this car."""
+
+
+def sell() -> None:
+    def hand_over() -> None:
+        raise CarInUse
+
+    hand_over()
+
+
+def view_of_a_car() -> None:
+    if not SERVICES:
+        raise CarGone
+    sell()
+
+
+def test_errors_are_found_in_verbs_and_below_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert raised_by(view_of_a_car) == set()  # nobody's code but ours is read
+    monkeypatch.setattr(raised, "OURS", (__name__,))
+    assert raised_by(view_of_a_car) == {CarGone, CarInUse}
+
+
+def test_what_a_column_lets_be_empty_may_be_null(service: Callable[[str], Api]) -> None:
+    customer = service("customer").get("/openapi.json").ok()["components"]["schemas"]["customer.Customer"]["properties"]
+    assert customer["erased_at"]["type"] == ["string", "null"]
+    assert customer["erased_at"]["readOnly"]
+    assert customer["name"]["type"] == "string"
+
+
+def test_what_is_answered_has_every_member_and_null_where_nothing_is_said() -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string", "format": "uuid", "readOnly": True},
+            "name": {"type": "string", "examples": ["Ana"]},
+            "gone_at": {"type": ["string", "null"], "format": "date-time"},
+            "password": {"type": "string", "writeOnly": True},
+        },
+    }
+    assert example(schema, {}, answered=True) == {"id": ID, "name": "Ana", "gone_at": None}
 
 
 def test_patterns_are_of_json_schema(service: Callable[[str], Api]) -> None:

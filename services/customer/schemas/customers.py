@@ -27,12 +27,16 @@ from kit.schema import (
 from services.customer import models
 
 REGION = "BR"
+RECORDS = {"type": "array", "items": {"type": "object"}}  # of another service, as that one describes them
+SOMEBODY = "0197a3c0-7f10-7c3e-9d55-3f6f2f6a1b2e"  # of examples only
 
 _cpf, _cnpj = CPF(), CNPJ()
 
 
 class Phone(Line):
     """A telephone number, kept as E.164; without a country code it is read as Brazilian."""
+
+    documented = {"examples": ["+551134567890"]}
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         text = super()._deserialize(value, *args, **kwargs)
@@ -68,6 +72,17 @@ class Address(Schema):
     postal_code = Line(validate=validate.Length(max=20))
     country = Line(load_default=REGION, validate=validate.Regexp(r"^[A-Z]{2}\Z", error="Use an ISO 3166 code: BR."))
 
+    example = {
+        "kind": "main",
+        "street": "Avenida Paulista",
+        "number": "1000",
+        "district": "Bela Vista",
+        "city": "São Paulo",
+        "state": "SP",
+        "postal_code": "01310-100",
+        "country": "BR",
+    }
+
     @post_load
     def format_cep(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
         """Write a CEP as 01310-100, however it came."""
@@ -86,11 +101,17 @@ class Consent(Schema):
     granted = fields.Boolean(required=True, truthy={True}, falsy={False})
     at = KeptMoment()
 
+    example = {"granted": True, "at": "2026-07-02T14:05:00Z"}
+
 
 class Consents(Schema):
+    """Which channels a person agreed to (LGPD, article 8)."""
+
     email = Whole(Consent)
     sms = Whole(Consent)
     whatsapp = Whole(Consent)
+
+    example = {"whatsapp": Consent.example}
 
 
 class Customer(Schema):
@@ -109,7 +130,9 @@ class Customer(Schema):
     phones = fields.List(Phone(), validate=validate.Length(max=MAX_ITEMS))
     document_type = Line(allow_none=True, validate=validate.OneOf(models.DOCUMENT_TYPES))
     document = short(40)
-    document_formatted = fields.Function(lambda customer: format_document(customer), dump_only=True)
+    document_formatted = fields.Function(
+        lambda customer: format_document(customer), dump_only=True, metadata={"type": ["string", "null"]}
+    )
     birth_date = fields.Date(allow_none=True)
     addresses = fields.List(Whole(Address), validate=validate.Length(max=MAX_ITEMS))
     owner_id = fields.UUID(allow_none=True)
@@ -129,6 +152,28 @@ class Customer(Schema):
     created_at = Moment(dump_only=True)
     updated_at = Moment(dump_only=True)
     version = fields.Integer(dump_only=True)
+
+    example = {
+        "type": "company",
+        "name": "Mercado São João",
+        "legal_name": "Mercado São João Comércio de Alimentos Ltda.",
+        "email": "compras@saojoao.example",
+        "emails": ["financeiro@saojoao.example"],
+        "phone": "+551134567890",
+        "document_type": "cnpj",
+        "document": "12ABC34501DE35",
+        "document_formatted": "12.ABC.345/01DE-35",
+        "addresses": [Address.example],
+        "lifecycle_stage": "customer",
+        "source": "feira",
+        "tags": ["atacado", "vip"],
+        "external_id": "ERP-1042",
+        "preferred_language": "pt-BR",
+        "timezone": "America/Sao_Paulo",
+        "consents": Consents.example,
+        "custom": {"dia_de_entrega": "terça-feira"},
+        "notes": "Recebe até as 6h, pela porta lateral.",
+    }
 
     @validates_schema
     def check_document(self, data: dict[str, Any], *, partial: Any, **_: Any) -> None:
@@ -172,7 +217,9 @@ class KnownCustomer(Schema):
     id = fields.UUID()
     name = fields.String()
     is_active = fields.Boolean()
-    merged_into_id = fields.UUID()
+    merged_into_id = fields.UUID(allow_none=True)
+
+    example = {"name": "Mercado São João"}
 
 
 def normalise_document(document: str) -> str:
@@ -218,12 +265,18 @@ class Change(Schema):
     action = fields.String()
     changes = fields.Dict()
     created_at = Moment()
-    created_by = fields.UUID()
+    created_by = fields.UUID(allow_none=True)
+
+    example = {"action": "updated", "changes": {"lifecycle_stage": ["prospect", "customer"]}, "created_by": SOMEBODY}
 
 
 class TagCount(Schema):
+    """A tag, and how many customers have it."""
+
     tag = fields.String()
     count = fields.Integer()
+
+    example = {"tag": "atacado", "count": 12}
 
 
 class Tally(Schema):
@@ -257,6 +310,8 @@ class Duplicate(Schema):
     count = fields.Integer()
     customers = fields.List(fields.Nested(Customer))
 
+    example = {"by": "email", "value": "compras@saojoao.example"}
+
 
 MERGEABLE = (
     *("name", "type", "legal_name", "email", "phone", "document", "birth_date", "owner_id", "lifecycle_stage"),
@@ -271,16 +326,18 @@ class Merge(Schema):
     field_rules = fields.Dict(keys=Line(validate=validate.OneOf(MERGEABLE)), values=fields.UUID(), load_default=dict)
     dry_run = fields.Boolean(load_default=False)
 
+    example = {"source_ids": [SOMEBODY], "field_rules": {"phone": SOMEBODY}, "dry_run": True}
+
 
 class Overview(Schema):
     """A customer at a glance; `unavailable` names services whose part is missing."""
 
     customer = fields.Nested(Customer)
     interaction_count = fields.Integer(attribute="history.interaction_count")
-    last_interaction_at = Moment(attribute="history.last_interaction_at")
-    interactions = fields.Raw(attribute="history.interactions")
+    last_interaction_at = Moment(attribute="history.last_interaction_at", allow_none=True)
+    interactions = fields.Raw(attribute="history.interactions", metadata=RECORDS)
     transaction_count = fields.Integer(attribute="history.transaction_count")
-    balances = fields.Raw(attribute="history.balances")
+    balances = fields.Raw(attribute="history.balances", metadata=RECORDS)
     unavailable = fields.List(fields.String())
 
 
@@ -291,5 +348,5 @@ class Export(Schema):
     customer = fields.Nested(Customer)
     merged = fields.List(fields.Nested(Customer))
     history = fields.List(fields.Nested(Change))
-    interactions = fields.Raw()
-    transactions = fields.Raw()
+    interactions = fields.Raw(metadata=RECORDS)
+    transactions = fields.Raw(metadata=RECORDS)

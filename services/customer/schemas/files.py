@@ -6,7 +6,7 @@ from marshmallow import ValidationError, fields, validate
 
 from kit.schema import Line, Moment, PageQuery, Query, Schema
 from services.customer import models
-from services.customer.schemas.customers import Address, Customer, format_document
+from services.customer.schemas.customers import SOMEBODY, Address, Customer, format_document
 
 LIST_SEPARATOR = "|"
 MAX_BATCH = 500
@@ -75,14 +75,24 @@ class BatchUpsert(Schema):
     mode = Line(load_default="upsert", validate=validate.OneOf(models.MODES))
     inputs = fields.List(fields.Dict(), required=True, validate=validate.Length(1, MAX_BATCH))
 
+    example = {
+        "id_property": "external_id",
+        "inputs": [
+            {"external_id": "ERP-1042", "name": "Mercado São João", "lifecycle_stage": "customer"},
+            {"external_id": "ERP-1043", "name": "Café Aurora", "lifecycle_stage": "prospect"},
+        ],
+    }
+
 
 class BatchResult(Schema):
     """What came of one input, counted from 0."""
 
     index = fields.Integer(attribute="number")
     outcome = fields.String()
-    customer_id = fields.UUID()
-    errors = fields.Dict()
+    customer_id = fields.UUID(allow_none=True)
+    errors = fields.Dict(allow_none=True)
+
+    example = {"index": 0, "outcome": "created", "customer_id": SOMEBODY}
 
 
 class BatchResults(Schema):
@@ -95,6 +105,8 @@ class BatchResults(Schema):
     updated = fields.Integer()
     unchanged = fields.Integer()
     faulty = fields.Integer()
+
+    example = {"created": 1, "updated": 0, "unchanged": 0, "faulty": 0}
 
 
 class ImportOptions(Query):
@@ -122,6 +134,16 @@ class Import(Schema):
     created_at = Moment()
     finished_at = Moment()
 
+    example = {
+        "status": "finished",
+        "is_dry_run": False,
+        "skips_faulty": True,
+        "total": 240,
+        "position": 240,
+        "rows": {"created": 236, "faulty": 4},
+        "finished_at": "2026-07-02T14:06:00Z",
+    }
+
 
 class ImportRow(Schema):
     """What came of a row, counted as a spreadsheet shows it; `errors` by column."""
@@ -129,9 +151,15 @@ class ImportRow(Schema):
     singular = "row"
 
     number = fields.Integer()
-    outcome = fields.String()
-    customer_id = fields.UUID()
-    errors = fields.Dict()
+    outcome = fields.String(allow_none=True)
+    customer_id = fields.UUID(allow_none=True)
+    errors = fields.Dict(allow_none=True)
+
+    example = {
+        "number": 2,
+        "outcome": "faulty",
+        "errors": {"document": ["Not a valid CNPJ: its check digits do not match."]},
+    }
 
 
 class ImportRowFilters(PageQuery):
