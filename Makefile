@@ -36,7 +36,13 @@ status: .venv/run.stamp ## Show processes, ports, state and memory
 logs: .venv/run.stamp ## Follow the log (service=customer for one service)
 	@$(RUN) -m alicerce logs $(service)
 
+doctor: .venv/run.stamp ## Say what is wrong here and how to mend it
+	@$(RUN) -m alicerce doctor
+
 ##@ Develop
+
+dev: .venv/run.stamp ## Start everything, and again what you change (service=customer watches that one alone)
+	@$(RUN) -m alicerce dev $(service) --topology $(TOPOLOGY)
 
 test: .venv/dev.stamp ## Run all tests (PYTEST_ARGS="-k tenant" for some)
 	$(RUN) -m pytest -n 2 $(PYTEST_ARGS)
@@ -52,6 +58,10 @@ check: .venv/dev.stamp check-models ## Check style, types, imports, and models a
 
 check-models: .venv/dev.stamp ## Check that every model has its migration
 	$(RUN) -m alicerce.check_models
+
+new-service: .venv/dev.stamp ## Write a new service (name=parcel; port=8250 plural=parcels if they matter)
+	@test -n "$(name)" || { echo "Say its name, one noun: make new-service name=parcel" >&2; exit 1; }
+	@$(RUN) scripts/new_service.py "$(name)" $(if $(port),--port "$(port)") $(if $(plural),--plural "$(plural)")
 
 format: .venv/dev.stamp ## Format the code
 	.venv/bin/ruff format

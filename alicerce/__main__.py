@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from alicerce.services import services, without_database
+from alicerce.services import ROOT, services, without_database
 from kit.config import ConfigurationError
 
 NOT_RUNNING_STATUS = 3  # as `systemctl status` answers
@@ -19,6 +19,24 @@ def run(arguments: argparse.Namespace) -> int:
     from alicerce import control, supervise
 
     control.run(arguments.topology or supervise.TOPOLOGY())
+    return 0
+
+
+def start(arguments: argparse.Namespace) -> int:
+    """Start everything in the background, and return when it is ready."""
+    from alicerce import control, supervise
+
+    control.start(arguments.topology or supervise.TOPOLOGY())
+    return 0
+
+
+def dev(arguments: argparse.Namespace) -> int:
+    """Run, and start anew what changes in the source tree (of one service alone if it is named)."""
+    from alicerce import control, supervise, watch
+
+    if arguments.service and arguments.service not in services():
+        raise ConfigurationError(f"There is no service {arguments.service}: there are {', '.join(services())}.")
+    control.run(arguments.topology or supervise.TOPOLOGY(), watch.Watch(ROOT, arguments.service))
     return 0
 
 
@@ -34,7 +52,7 @@ def restart(arguments: argparse.Namespace) -> int:
     """Start the web processes anew, one after another."""
     from alicerce import control
 
-    control.restart()
+    control.restart(arguments.service)
     return 0
 
 
@@ -118,6 +136,13 @@ def restore(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def doctor(arguments: argparse.Namespace) -> int:
+    """Say what is wrong with this installation and how to mend it; exit status 1 when there is a problem."""
+    from alicerce import doctor as checks
+
+    return 0 if checks.doctor(as_json=arguments.json) else 1
+
+
 def _check_server() -> None:
     """Say that the embedded Postgres does not run, rather than that a connection was refused."""
     if without_database(services()):
@@ -136,9 +161,12 @@ def parser() -> argparse.ArgumentParser:
         added.set_defaults(command=command)
         return added
 
-    add("run", run).add_argument("--topology", choices=("solo", "split"))
+    watching = add("dev", dev)
+    watching.add_argument("service", nargs="?")
+    for command in (add("run", run), add("start", start), watching):
+        command.add_argument("--topology", choices=("solo", "split"))
     add("stop", stop)
-    add("restart", restart)
+    add("restart", restart).add_argument("service", nargs="?")
     add("status", status)
     add("logs", logs).add_argument("service", nargs="?")
     add("prepare", prepare)
@@ -150,6 +178,7 @@ def parser() -> argparse.ArgumentParser:
     restoring = add("restore", restore)
     restoring.add_argument("source", help="a folder, the name of one in backups, or latest")
     restoring.add_argument("--force", action="store_true", help="replace databases that hold rows")
+    add("doctor", doctor).add_argument("--json", action="store_true", help="one JSON document instead of lines")
     return top
 
 

@@ -179,7 +179,6 @@ def _copy_secrets(folder: Path) -> dict[str, str]:
     sources = {"secrets.json": home.folder() / "secrets.json"}
     sources |= {f"keys/{path.relative_to(keys)}": path for path in sorted(keys.glob("**/*.pem"))}
     sources["keys/public.json"] = keys / "public.json"
-    home.private_folder(folder / "keys")
     hashes = {}
     for name, source in sources.items():
         if source.exists():

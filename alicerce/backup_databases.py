@@ -14,13 +14,8 @@ from alicerce import control, databases
 from alicerce.databases import execute, reason
 from alicerce.postgres import EmbeddedPostgres, ready_pid
 from alicerce.services import services, without_database
-from kit.config import ConfigurationError, lookup, setting
+from kit.config import ConfigurationError, lookup
 
-DATABASE_ADMIN_URL = setting(
-    "DATABASE_ADMIN_URL",
-    "",
-    "Administrator of databases that you made yourself, for backup and restore; empty: their owner.",
-)
 MAINTENANCE = "postgres"  # where to stand while another database is made or renamed
 TABLES = """
     SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -62,7 +57,7 @@ def of_services(nouns: Iterable[str]) -> list[Database]:
         server = databases.server_of(shared, noun) if noun in ours else ""
         owner = databases.role_url(server, noun, "owner") if noun in ours else databases.owner_url(noun)
         name = unquote(urlsplit(owner).path.lstrip("/"))
-        admin = server or databases.normalise(DATABASE_ADMIN_URL.of(noun) or owner)
+        admin = server or databases.normalise(databases.DATABASE_ADMIN_URL.of(noun) or owner)
         found.append(Database(noun, name, owner, within(admin, name)))
     return found
 

@@ -4,6 +4,8 @@ import fcntl
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,7 +13,9 @@ from pathlib import Path
 
 from alicerce import children, home, journal, probe, processes
 from alicerce.postgres import ready_pid
+from alicerce.services import ports, services
 from alicerce.supervise import Supervisor
+from alicerce.watch import Watch
 from kit.config import ConfigurationError
 
 STOP_S = 120.0  # longer than web processes (30 s) and Postgres (60 s) may take together
@@ -19,11 +23,38 @@ ASK_S = 2.0
 NOT_RUNNING = "Alicerce does not run here: `make run` starts it."
 
 
-def run(topology: str) -> None:
-    """Run until a signal ends it. Raises ConfigurationError when it cannot start, or runs here already."""
+def run(topology: str, watch: Watch | None = None) -> None:
+    """Run until a signal ends it, starting anew what is watched and changes.
+
+    Raises ConfigurationError when it cannot start, or runs here already.
+    """
     folder = home.folder()
     with held(folder):
-        Supervisor(topology, folder).run()
+        Supervisor(topology, folder, watch).run()
+
+
+def start(topology: str) -> None:
+    """Run in the background and return once everything is ready. Raises ConfigurationError when that fails."""
+    if pid := supervisor():
+        raise ConfigurationError(f"Alicerce already runs here as process {pid}. `make stop` ends it.")
+    said = home.private_folder(home.folder() / "logs") / "start.log"
+    words = [sys.executable, "-m", "alicerce", "run", "--topology", topology]
+    with said.open("wb") as output:
+        # Its own session: it stays when the terminal is closed.
+        process = subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=output, start_new_session=True
+        )
+    wanted = {"gateway", *services()} if topology == "split" else {"solo"}
+    while not _ready(wanted):
+        if process.poll() is not None:
+            raise ConfigurationError(said.read_text("utf-8", "replace").strip() or f"It ended; see {said}.")
+        time.sleep(0.1)
+    print(f"Alicerce is ready at http://localhost:{ports()['gateway']} (process {process.pid}).")
+
+
+def _ready(wanted: set[str]) -> bool:
+    web = {name: (host, port) for name, _, host, port in children.recorded(home.folder()) if name in wanted}
+    return supervisor() is not None and len(web) == len(wanted) and all(probe.ready(*at, ASK_S) for at in web.values())
 
 
 def stop() -> None:
@@ -42,12 +73,18 @@ def stop() -> None:
     print("Alicerce has stopped.")
 
 
-def restart() -> None:
-    """Start the web processes anew, one after another, without refusing a request."""
+def restart(service: str | None) -> None:
+    """Start the web processes anew, one after another, without refusing a request; of one service alone in split."""
     pid = supervisor()
     if pid is None:
         raise ConfigurationError(NOT_RUNNING)
-    os.kill(pid, signal.SIGHUP)
+    if service and service not in ("gateway", *services()):
+        raise ConfigurationError(f"There is no service {service}: there are {', '.join(services())}.")
+    own = [process for name, process, _, _ in children.recorded(home.folder()) if name == service]
+    if own:
+        own[0].end((signal.SIGTERM, children.GRACE_S))  # the supervisor sees it end, and starts it again
+    else:
+        os.kill(pid, signal.SIGHUP)
     print("Alicerce is restarting; `make logs` shows it.")
 
 

@@ -26,6 +26,11 @@ DATABASE_SERVER_URL = setting(
     "",
     "Postgres to make the databases on, as an administrator; empty: the embedded one.",
 )
+DATABASE_ADMIN_URL = setting(
+    "DATABASE_ADMIN_URL",
+    "",
+    "Administrator of databases that you made yourself, for backup and restore; empty: their owner.",
+)
 OLDEST_VERSION = 150000
 ADVISORY_LOCK = 0x616C6963  # "alic": any number will do, as long as every version of us takes the same
 CONNECT_SECONDS = 5

@@ -28,7 +28,7 @@ def folder() -> Path:
 def private_folder(path: Path) -> Path:
     """Make a folder that only its owner may enter. One that exists keeps the mode its owner gave it."""
     if not path.is_dir():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)  # whoever makes `keys` first makes the generated folder with it
         path.mkdir(mode=0o700, exist_ok=True)
     return path
 

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from alicerce.journal import Journal
 from alicerce.postgres import EmbeddedPostgres
 from alicerce.probe import Probe
 from alicerce.services import ports, services, without_database
+from alicerce.watch import Watch, affected
 from kit.config import ConfigurationError, lookup, one_of, setting
 
 LISTEN_ADDRESS = setting(
@@ -33,6 +34,7 @@ LOCAL = "127.0.0.1"
 READY_S = 60.0
 TICK_S = 0.5
 STARTING_TICK_S = 0.05
+SHOWN_CHANGES = 3
 
 
 class Stop(BaseException):
@@ -42,8 +44,9 @@ class Stop(BaseException):
 class Supervisor:
     """Starts one topology, keeps it alive, and ends it in order."""
 
-    def __init__(self, topology: str, folder: Path) -> None:
-        self.topology, self.folder = topology, folder
+    def __init__(self, topology: str, folder: Path, watch: Watch | None = None) -> None:
+        self.topology, self.folder, self.watch = topology, folder, watch
+        self.environment = {**os.environ, "ALICERCE_HOME": str(folder), "PYTHONUNBUFFERED": "1"}
         self.journal = Journal(home.private_folder(folder / "logs") / "alicerce.log")
         self.postgres: EmbeddedPostgres | None = None
         self.postgres_delay = children.Delay()
@@ -66,7 +69,10 @@ class Supervisor:
             while True:
                 self._tick(TICK_S)
                 if self.reload_wanted:
-                    self._replace_all()
+                    self.reload_wanted = False
+                    self._replace(self.web)
+                elif self.watch:
+                    self._follow(self.watch.changed())
         except Stop:
             self.journal.write("Alicerce is stopping.")
         finally:
@@ -109,20 +115,19 @@ class Supervisor:
             self.postgres = EmbeddedPostgres(self.folder)
             self.postgres.start()
             self._record()
-        environment = {**os.environ, "ALICERCE_HOME": str(self.folder), "PYTHONUNBUFFERED": "1"}
-        self._prepare(environment)
+        self._prepare()
         if self.topology == "split":
-            environment |= {f"{n.upper()}_SERVICE_URL": f"http://{LOCAL}:{where[n]}" for n in names[1:]}
+            self.environment |= {f"{n.upper()}_SERVICE_URL": f"http://{LOCAL}:{where[n]}" for n in names[1:]}
         for name, listener in listeners.items():
             package = "gateway" if name == "gateway" else f"services.{name}"
             if self.topology == "solo":
                 name, package = "solo", "alicerce.solo"
-            self.web.append(children.gunicorn(name, f"{package}:create_app()", listener, environment))
+            self.web.append(children.gunicorn(name, f"{package}:create_app()", listener, self.environment))
         for child in self.web:
             self._spawn(child)
 
-    def _prepare(self, environment: dict[str, str]) -> None:
-        once = Child("prepare", [sys.executable, "-m", "alicerce", "prepare"], environment)
+    def _prepare(self) -> None:
+        once = Child("prepare", [sys.executable, "-m", "alicerce", "prepare"], self.environment)
         self._spawn(once)
         try:
             self._until(lambda: not once.alive())
@@ -225,10 +230,22 @@ class Supervisor:
             raise ConfigurationError(child.fault())
         return answer is True
 
-    def _replace_all(self) -> None:
-        """Start every web process anew, one after another. Requests wait in the socket meanwhile; none is refused."""
-        self.reload_wanted = False
-        for child in self.web:
+    def _follow(self, changed: Sequence[Path]) -> None:
+        """Start anew what these files belong to, and migrate first if one is a revision."""
+        if not changed:
+            return
+        self.journal.write(f"{', '.join(map(str, changed[:SHOWN_CHANGES]))} changed.")
+        if any("migrations" in path.parts for path in changed):
+            try:
+                self._prepare()
+            except ConfigurationError:  # its author is still at it
+                self.journal.write("The migrations failed, see above; the next change tries them again.")
+        names = affected(changed)
+        self._replace([child for child in self.web if names is None or child.name in (*names, "solo")])
+
+    def _replace(self, leaving: Sequence[Child]) -> None:
+        """Start web processes anew, one after another. Requests wait in the socket meanwhile; none is refused."""
+        for child in leaving:
             self._end([child])
             self._drain(child)
             self._spawn(child)

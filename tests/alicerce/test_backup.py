@@ -15,9 +15,9 @@ from typing import Any
 import psycopg2
 import pytest
 
-from alicerce import backup_restore, keys
+from alicerce import backup, backup_restore, keys
 from alicerce.backup_databases import TABLES, of_services
-from alicerce.databases import newest
+from alicerce.databases import newest, prepare
 from alicerce.postgres import EmbeddedPostgres
 from alicerce.services import services
 from kit.config import ConfigurationError
@@ -104,9 +104,9 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Saved]:
                 person.post("/api/products/", {"name": "Pão", "sku": "PQ-1", "price": "4.50"}).ok(201)
             made = command(platform.home, "backup")
             assert made.returncode == 0, made.stderr
-            (backup,) = (platform.home / "backups").iterdir()
+            (made_folder,) = (platform.home / "backups").iterdir()
             refused = command(platform.home, "restore", "latest", "--force")
-            result = Saved(folder, backup, contents(), people, refused.stderr)
+            result = Saved(folder, made_folder, contents(), people, refused.stderr)
         yield result
 
 
@@ -240,3 +240,24 @@ def test_on_another_machine_people_log_in_as_before(saved: Saved, tmp_path: Path
             then = replace(person, target=platform.url)
             assert then.get("/api/customers/").ok()["total"] == 1  # with the token of before: the keys came along
             assert then.login().get("/api/products/").ok()["total"] == 1
+
+
+def test_databases_that_a_person_made_are_copied_by_whom_they_name(
+    server: EmbeddedPostgres, generated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if "_SERVICE_" in name]:
+        monkeypatch.delenv(name)
+    for name, url in prepare(server.url, services()).items():
+        monkeypatch.setenv(name, url)
+    for database in of_services(services()):
+        fenced = "ALTER TABLE kept ENABLE ROW LEVEL SECURITY", "ALTER TABLE kept FORCE ROW LEVEL SECURITY"
+        ask(database.owner, "CREATE TABLE kept AS SELECT 1 AS id", *fenced)
+    with pytest.raises(ConfigurationError, match="ALTER ROLE auth_owner BYPASSRLS"):
+        backup.backup()
+    assert list((generated / "backups").iterdir()) == []
+    monkeypatch.setenv("DATABASE_ADMIN_URL", server.url)
+    before, folder = contents(), backup.backup()
+    ask(of_services(["auth"])[0].owner, "DROP TABLE kept")
+    assert contents() != before
+    backup_restore.restore(folder.name, force=True)
+    assert contents() == before

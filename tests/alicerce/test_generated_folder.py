@@ -25,6 +25,11 @@ def test_only_its_owner_may_enter(generated: Path) -> None:
     assert mode(generated / "secrets.json") == 0o600
 
 
+def test_only_its_owner_may_enter_whatever_is_made_first(generated: Path) -> None:
+    home.private_folder(generated / "keys" / "private")
+    assert [mode(path) for path in (generated, generated / "keys")] == [0o700, 0o700]
+
+
 def test_a_secret_is_drawn_once(generated: Path) -> None:
     first = home.secret("auth_app")
     assert len(first) >= 32

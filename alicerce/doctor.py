@@ -1,0 +1,57 @@
+"""`make doctor`: what is wrong with this installation, and how to mend it. It reads, and changes nothing.
+
+It works before anything was ever started, beside a running platform, and after a crash.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+from alicerce import doctor_databases, doctor_machine, doctor_settings
+from alicerce.doctor_findings import Finding, problem
+from kit import config
+from kit.config import ConfigurationError
+
+Check = Callable[[Path], Iterable[Finding]]
+
+CHECKS: tuple[Check, ...] = (
+    doctor_machine.python,
+    doctor_machine.tools,
+    doctor_machine.disk,
+    doctor_machine.memory,
+    doctor_machine.folder,
+    doctor_settings.names,
+    doctor_settings.values,
+    doctor_settings.secrets,
+    doctor_settings.keys,
+    doctor_machine.ports,
+    doctor_machine.processes,
+    doctor_machine.leftovers,
+    doctor_databases.servers,
+    doctor_databases.migrations,
+)
+
+
+def examine() -> list[Finding]:
+    """Every check on the generated folder, which need not exist. A check that cannot be made is itself a problem."""
+    found: list[Finding] = []
+    for check in CHECKS:
+        try:
+            found += check(config.home())
+        except (ConfigurationError, OSError) as error:
+            found.append(problem(check.__name__, str(error), "mend this, and run `make doctor` again"))
+    return found
+
+
+def doctor(*, as_json: bool) -> bool:
+    """Print a line per finding, or one JSON document; whether there was no problem."""
+    found = examine()
+    if as_json:
+        print(json.dumps({"findings": [asdict(finding) for finding in found]}, indent=1))
+    else:
+        for finding in found:
+            print(f"{finding.state:<8} {finding.name:<12} {finding.message}")
+            if finding.advice:
+                print(f"{'':<21} → {finding.advice}")
+    return all(finding.state != "problem" for finding in found)
