@@ -5,6 +5,7 @@ test is red until they stand where they belong.
 """
 
 import argparse
+import json
 import keyword
 import re
 import subprocess
@@ -21,6 +22,10 @@ sys.path.insert(0, str(ROOT))
 from alicerce.services import ports, services  # noqa: E402 - found only once the tree is on the path
 from gateway import routes  # noqa: E402
 
+COMPOSE = ROOT / "docker-compose.yml"
+OWN_SERVERS = ROOT / "docker-compose.databases.yml"
+NGINX = ROOT / "deploy" / "nginx" / "alicerce.conf"
+PGADMIN = ROOT / "deploy" / "pgadmin" / "databases.json"
 TEMPLATES = ROOT / "scripts" / "templates" / "service"
 NAME = re.compile(r"[a-z]{2,24}")
 # What other parts of the platform are called: components, containers, keys, first steps of public paths.
@@ -119,6 +124,33 @@ def write(made: dict[Path, str]) -> None:
     subprocess.run([sys.executable, "-m", "ruff", "format", "--quiet", *paths], cwd=ROOT, check=True)
 
 
+def hand_on(names: Names) -> dict[Path, str]:
+    """The files of containers and proxies, with the new service beside the last one wherever that is only repeated.
+
+    Nobody reads these lines as a map: they follow from the noun and its port.
+    """
+    servers = json.loads(PGADMIN.read_text())["Servers"]
+    *_, last = servers.values()
+    servers[str(len(servers) + 1)] = last | {"Name": names.noun, "Host": f"{names.noun}-database"}
+    found = {path: repeated(path.read_text(), last["Name"], names) for path in (COMPOSE, OWN_SERVERS, NGINX)}
+    return found | {PGADMIN: json.dumps({"Servers": servers}, indent=2) + "\n"}
+
+
+def repeated(text: str, like: str, names: Names) -> str:
+    """A text in which each line about one service is followed by the same about the new one, but for its map line."""
+    lines = []
+    for line in text.splitlines():
+        about = re.search(rf"\b{like}\b|\b{like.upper()}_", line)
+        if line.startswith("volumes: {"):
+            lines.append(re.sub(rf"\b{like}(-data)?: {{}}", rf"\g<0>, {names.noun}\1: {{}}", line))
+            continue
+        lines.append(line)
+        if about and not line.startswith(f"  {like}: {{<<"):
+            new = line.replace(like.upper(), names.noun.upper()).replace(like, names.noun)
+            lines.append(new.replace(str(ports()[like]), str(names.port)))
+    return "\n".join(lines) + "\n"
+
+
 def map_lines(names: Names) -> dict[str, str]:
     """What to add where, by a heading that says both."""
     return {heading: Template(text).substitute(names.words).strip("\n") for heading, text in MAP.items()}
@@ -139,11 +171,8 @@ MAP = {
         \"\"\",
     ),
 """,
-    "docker-compose.yml, in x-environment": """
-  ${NOUN}_SERVICE_URL: http://$noun:$port
-""",
-    "docker-compose.yml, in services": """
-  $noun: {<<: *component, build: {context: ., args: {PACKAGE: services/$noun}}, environment: {<<: *environment, FLASK_APP: services.$noun, PORT: $port}}
+    "docker-compose.yml, after the other services": """
+  $noun: {<<: *service, build: {context: ., args: {PACKAGE: services/$noun}}, environment: {<<: [*environment, *private], PORT: $port}, volumes: ["$noun:/generated:ro"], networks: {data: {}, inside: {aliases: [$noun-service]}}}
 """,  # noqa: E501 - one readable line per service
     ".env.example, among the services and the databases": """
 ${NOUN}_SERVICE_PORT=$port
@@ -174,7 +203,11 @@ def main() -> int:
         return 1
     made = files(names)
     write(made)
+    handed = hand_on(names)
+    for path, text in handed.items():
+        path.write_text(text)
     print(*(f"wrote {path.relative_to(ROOT)}" for path in made), sep="\n")
+    print(*(f"extended {path.relative_to(ROOT)}" for path in handed), sep="\n")
     print("\nPut it on the map by adding these lines; the architecture test is red until they are there:")
     for heading, lines in map_lines(names).items():
         print(f"\n--- {heading}\n{lines}")

@@ -129,7 +129,7 @@ def test_what_env_says_of_databases_reaches_no_component(component: str) -> None
     names = settings_of((ROOT / ".env.example").read_text())
     private = [name for name in names if "DATABASE" in name or name == "POSTGRES_PASSWORD"]
     written = "".join(f"{name}=of-somebody\n" for name in private)
-    assert len(private) == 3 * len(services()) + 3
+    assert len(private) == 3 * len(services()) + 4
     assert "of-somebody" not in environment(component, written).values()
 
 

@@ -1,5 +1,6 @@
 """Each component's volume holds what it alone may know."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,8 @@ def test_a_fault_is_one_sentence(project: Project, tmp_path: Path) -> None:
 @pytest.fixture
 def generated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A generated folder of a test's own, with a server to point at that nobody asks anything."""
+    for name in [name for name in os.environ if "_SERVICE_DATABASE_" in name]:  # of the platform in this process
+        monkeypatch.delenv(name)
     monkeypatch.setenv("ALICERCE_HOME", str(tmp_path / "generated"))
     monkeypatch.setenv("DATABASE_SERVER_URL", "postgresql://postgres@postgres:5432/postgres")
     return tmp_path / "generated"

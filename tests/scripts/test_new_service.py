@@ -14,7 +14,7 @@ from tests.topologies import environment
 
 ADDED_BEFORE = {
     "gateway/routes.py": ("\n)\n\n\n@dataclass(frozen=True, slots=True)\nclass Operation",),
-    "docker-compose.yml": ("\n\nservices:\n", "\n\n  prepare:\n"),
+    "docker-compose.yml": ("\n\n  keys:\n",),
     ".env.example": ("\n\n# --- Databases",),
     "README.md": ("\n\nEverything public is documented",),
 }
@@ -46,12 +46,16 @@ def test_a_new_service_is_green_once_it_is_on_the_map(tmp_path: Path) -> None:
     tree = copy_of_the_tree(tmp_path)
     made = python(tree, "scripts/new_service.py", "parcel")
     assert made.returncode == 0, made.stderr
-    red = pytest_in(tree, "tests/test_architecture.py", "-k", "parcel")
+    rules = ["tests/test_architecture.py", "tests/deploy/test_compose.py"]
+    red = pytest_in(tree, *rules, "-k", "parcel")
     for rule in ("compose_and_the_example_environment", "readme_maps_each", "rows_in_the_public_table"):
         assert re.search(rf"^FAILED .*{rule}", red.stdout, re.MULTILINE), red.stdout
     put_on_the_map(tree, made.stdout)
     files = ["tests/services/test_parcel.py", "tests/services/test_fences.py", "tests/test_architecture.py"]
-    green = pytest_in(tree, *files, "-k", "parcel or environment or prefixes or functions or inside or commits")
+    files.append("tests/deploy/test_compose.py")
+    green = pytest_in(
+        tree, *files, "-k", "parcel or environment or prefixes or functions or inside or commits or compose"
+    )
     assert green.returncode == 0, green.stdout
     for check in (["ruff", "check"], ["ruff", "format", "--check"], ["alicerce.check_models"]):
         checked = python(tree, "-m", *check)

@@ -5,7 +5,7 @@ from scripts.collection_files.step import NOBODY, Chapter, Step
 KEY = {"X-Publishable-Key": "{{publishableKey}}"}
 
 CATEGORIES = Chapter(
-    "6. Categories",
+    "5. Categories",
     "A tree of categories, in which products have their place.",
     (
         Step("product.create_category", "A category", {"name": "Pães"}, keeps={"categoryId": "category.id"}),
@@ -35,7 +35,7 @@ CATEGORIES = Chapter(
 )
 
 PRODUCTS = Chapter(
-    "7. Products and prices",
+    "6. Products and prices",
     "Goods, services, bundles and subscriptions. Prices are kept in minor units and answered both ways; old ones stay.",
     (
         Step(
@@ -87,7 +87,7 @@ PRODUCTS = Chapter(
 )
 
 SHOP_WINDOW = Chapter(
-    "8. A shop window",
+    "7. A shop window",
     "A catalogue can be shown to visitors who are not logged in. A publishable key names the company; it is no secret.",
     (
         Step(

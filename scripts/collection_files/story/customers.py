@@ -146,7 +146,7 @@ DUPLICATES = Chapter(
 )
 
 FILES = Chapter(
-    "5. Many at once",
+    "11. Many at once",
     "Customers come from elsewhere: as a batch of JSON, or as a CSV file, which is worked off in the background.",
     (
         Step(
@@ -179,4 +179,4 @@ FILES = Chapter(
     ),
 )
 
-CHAPTERS = (CUSTOMERS, DUPLICATES, FILES)
+CHAPTERS = (CUSTOMERS, DUPLICATES)

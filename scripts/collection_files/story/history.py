@@ -5,7 +5,7 @@ from scripts.collection_files.step import Chapter, Step
 RECEIVABLE = {"kind": "receivable", "amount": 90_000, "currency": "BRL", "due_date": "2031-01-31"}
 
 INTERACTIONS = Chapter(
-    "9. Calls and visits",
+    "8. Calls and visits",
     "What was said and done goes on the customer's timeline. Some types of interaction are there from the beginning.",
     (
         Step(
@@ -46,7 +46,7 @@ INTERACTIONS = Chapter(
 )
 
 MONEY = Chapter(
-    "10. Money",
+    "9. Money",
     "A ledger for each customer: amounts are whole numbers of the currency's minor unit, and a line is never changed. "
     "Where money moves, a request needs an `Idempotency-Key`: sent twice, it is done once.",
     (
@@ -115,7 +115,7 @@ MONEY = Chapter(
 )
 
 RIGHTS = Chapter(
-    "11. What a person may ask",
+    "10. What a person may ask",
     "The law gives people the right to know what is kept about them, and to be forgotten.",
     (
         Step("customer.show_overview", "A customer at a glance", shows={"overview.interaction_count": 1}),
