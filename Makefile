@@ -47,6 +47,12 @@ dev: .venv/run.stamp ## Start everything, and again what you change (service=cus
 test: .venv/dev.stamp ## Run all tests (PYTEST_ARGS="-k tenant" for some)
 	$(RUN) -m pytest -n 2 $(PYTEST_ARGS)
 
+attack: .venv/dev.stamp ## Attack it, in the long form, and print what got through
+	LONG=yes $(RUN) -m pytest -n 2 tests/security $(PYTEST_ARGS)
+
+faults: .venv/dev.stamp ## Break it: kill, starve and slow down its parts, and print what was lost
+	LONG=yes $(RUN) -m pytest tests/faults $(PYTEST_ARGS)
+
 test-compose: .venv/dev.stamp ## Build and try the containers, where Docker runs (CI_DOCKER=1 demands it)
 	$(RUN) -m pytest -rs tests/deploy/live.py
 

@@ -164,7 +164,7 @@ def _concerns(line: str, service: str) -> bool:
     prefixed = re.match(r"(\w+) +\| ", line)
     if prefixed:
         return prefixed[1] == service
-    return re.search(rf'"service": ?"{re.escape(service)}"|\bservice={re.escape(service)}\b', line) is not None
+    return f'"service":"{service}"' in line or f" - {service} - " in line
 
 
 def _mib(pid: int, *, alone: bool = False) -> str:

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from tests import tables
 from tests.api import Api, Person, new_person
+
+tally = tables.tally
 
 SETTINGS = {
     "ENV": "test",
@@ -75,3 +78,18 @@ def service(platform: Any) -> Callable[[str], Api]:
     from kit import transport
 
     return lambda name: Api(transport.mounted(name))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes minutes is left to `make attack` and `make faults`, which set LONG=yes."""
+    if os.environ.get("LONG"):
+        return
+    later = [item for item in items if item.get_closest_marker(tables.LONG)]
+    config.hook.pytest_deselected(items=later)
+    items[:] = [item for item in items if item not in later]
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """The table of what was tried, where tests kept one."""
+    if os.environ.get("LONG"):
+        tables.show(terminalreporter)

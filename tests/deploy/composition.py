@@ -10,7 +10,7 @@ from alicerce.services import services
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPONENTS = ("gateway", *services())
-ONE_SHOT = ("keys", "migrate")
+ONE_SHOT = ("keys", "migrate", "backup")
 OWN_SERVERS = tuple(f"{service}-database" for service in services())
 
 

@@ -15,6 +15,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,8 @@ def build(stage: str, folder: Path, package: str = "") -> Image:
             *sources, target = rest.split()
             for source in sources:
                 _copy(source, folder / "app" / target)
-    _install(folder)
+    added = {name for word, rest in lines for name in re.findall(r"--from=.*site-packages/(\w+) ", rest)}
+    _install(folder, added)
     variables = dict(pair.split("=", 1) for word, rest in lines if word == "ENV" for pair in rest.split())
     said = {word: json.loads(rest[rest.index("[") :]) for word, rest in lines if word in ("CMD", "HEALTHCHECK")}
     return Image(folder, variables, said["CMD"], said.get("HEALTHCHECK", []))
@@ -101,7 +103,7 @@ def _copy(source: str, target: Path) -> None:
         shutil.copy(ROOT / source, target)
 
 
-def _install(folder: Path) -> None:
+def _install(folder: Path, added: set[str]) -> None:
     site, programs = folder / "site", folder / "bin"
     site.mkdir(parents=True)
     programs.mkdir()
@@ -110,6 +112,9 @@ def _install(folder: Path) -> None:
         for top in {path.parts[0] for path in distribution.files or ()} - {"..", "__pycache__"}:
             if not (site / top).exists():
                 (site / top).symlink_to(str(distribution.locate_file(top)))
+    for package in added:
+        spec = find_spec(package)
+        (site / package).symlink_to(Path(spec.origin).parent)  # type: ignore[union-attr,arg-type]
     python = sys.executable
     (programs / "python").write_text(f'#!/bin/sh\nexec {python} -S "$@"\n')
     (programs / "flask").write_text(SCRIPT.format(python=python, module="flask.cli", function="main"))

@@ -18,7 +18,7 @@ import requests
 
 from alicerce.services import services
 from tests.api import Person, new_person
-from tests.deploy.composition import COMPONENTS, ONE_SHOT, ROOT
+from tests.deploy.composition import COMPONENTS, ROOT
 
 # The same story as in one process; it finds the `register` of this file.
 from tests.journeys.test_business import test_a_first_product_call_and_payment  # noqa: F401
@@ -101,7 +101,7 @@ def register(project: Project) -> Callable[..., Person]:
 
 
 def test_everybody_is_healthy_and_the_one_shots_have_ended(project: Project) -> None:
-    expected = dict.fromkeys((*COMPONENTS, "postgres"), "healthy") | dict.fromkeys(ONE_SHOT, "exited 0")
+    expected = dict.fromkeys((*COMPONENTS, "postgres"), "healthy") | dict.fromkeys(("keys", "migrate"), "exited 0")
     assert project.states() == expected
     assert set(project.health().values()) == {"healthy"}
 

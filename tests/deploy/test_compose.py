@@ -60,7 +60,7 @@ def test_only_the_gateway_is_published_and_the_tools_to_this_machine() -> None:
         "gateway": ["${LISTEN_ADDRESS:-127.0.0.1}:${GATEWAY_PORT:-8080}:8080"],
         "pgadmin": ["127.0.0.1:8083:8083"],
     }
-    assert [name for name, found in load()["services"].items() if "profiles" in found] == ["pgadmin"]
+    assert [name for name, found in load()["services"].items() if "profiles" in found] == ["backup", "pgadmin"]
 
 
 def test_only_the_gateway_leads_outside_and_it_cannot_reach_a_database() -> None:
@@ -69,7 +69,7 @@ def test_only_the_gateway_leads_outside_and_it_cannot_reach_a_database() -> None
     assert networks.pop("gateway") == {"outside", "inside"}
     assert networks.pop("pgadmin") == {"outside", "data"}
     assert {name: networks.pop(name) for name in services()} == {name: {"data", "inside"} for name in services()}
-    assert networks == {"keys": set(), "migrate": {"data"}, "postgres": {"data"}}
+    assert networks == {"keys": set(), "migrate": {"data"}, "backup": {"data"}, "postgres": {"data"}}
     assert entry("keys")["network_mode"] == "none"
 
 
@@ -100,6 +100,7 @@ def test_each_waits_for_what_it_needs() -> None:
         assert needs.pop(service) == {"migrate": DONE}
     assert needs.pop("migrate") == {"keys": DONE, "postgres": HEALTHY}
     assert needs.pop("keys") == {}
+    assert needs.pop("backup") == {"migrate": DONE}
     assert needs == {name: {"keys": DONE} for name in ("gateway", "postgres", "pgadmin")}
 
 

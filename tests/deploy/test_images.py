@@ -13,7 +13,7 @@ from alicerce.services import services
 from tests.api import new_person
 from tests.deploy.composition import COMPONENTS, ROOT
 from tests.deploy.conftest import Project
-from tests.deploy.images import Image, instructions
+from tests.deploy.images import Image, build, instructions
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +62,17 @@ def test_hadolint_finds_nothing() -> None:
     hadolint = Path(sys.executable).with_name("hadolint")
     done = subprocess.run([hadolint, "--no-color", ROOT / "Dockerfile"], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_a_backup_of_the_containers_can_be_made_and_brought_back(project: Project) -> None:
+    operator = build("operator", project.folder / "images" / "operator")
+    environment = project.environment("backup")
+    code, said = operator.run(operator.command, environment)
+    assert code == 0, said
+    [made] = [path for path in (project.generated / "backups").iterdir() if path.suffix != ".partial"]
+    assert (made / "manifest.json").is_file()
+    code, said = operator.run(["python", "-m", "alicerce", "restore", "latest", "--force"], environment)
+    assert code == 0, said
 
 
 def test_the_embedded_postgres_is_in_no_image(project: Project) -> None:
