@@ -6,12 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests import tables
 from tests.api import Api, Person, new_person
+from tests.running import solo, split
+
+__all__ = ["solo", "split", "tally"]
 
 tally = tables.tally
 
+RUNNING = (
+    *("tests/browser/", "tests/journeys/test_back_doors.py", "tests/journeys/test_readme.py"),
+    *("tests/journeys/test_business.py", "tests/journeys/test_stories.py", "tests/gateway/test_documents.py"),
+    *("tests/gateway/test_forward_auth.py", "tests/gateway/test_probes.py"),
+)
 SETTINGS = {
     "ENV": "test",
     "LOG_LEVEL": "WARNING",
@@ -81,12 +90,24 @@ def service(platform: Any) -> Callable[[str], Api]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What takes minutes is left to `make attack` and `make faults`, which set LONG=yes."""
-    if os.environ.get("LONG"):
-        return
-    later = [item for item in items if item.get_closest_marker(tables.LONG)]
-    config.hook.pytest_deselected(items=later)
-    items[:] = [item for item in items if item not in later]
+    """Leave what takes minutes to `make attack` and `make faults`, which set LONG=yes."""
+    if not os.environ.get("LONG"):
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker(tables.LONG)])
+        items[:] = [item for item in items if not item.get_closest_marker(tables.LONG)]
+
+
+class Together(LoadScopeScheduling):
+    """A file stays on one worker, so that what its tests need is made once. Those that need a running platform all stay
+    on one, which starts each topology once; being so many, they begin first, and nobody waits for them at the end."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "running" if file.startswith(RUNNING) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
+    """Which worker gets which tests."""
+    return Together(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

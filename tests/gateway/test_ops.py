@@ -65,47 +65,49 @@ def test_prometheus_reads_the_gateways_requests(platform: Any, owner: Person) ->
     assert {"service": "gateway", "method": "GET", "route": "/api/customers", "status": "200"} in labels
 
 
-@pytest.fixture
-def split(tmp_path: Path) -> Iterator[Running]:
+@pytest.fixture(scope="module")
+def fragile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A platform that may be hurt."""
-    with running("split", tmp_path) as platform:
+    with running("split", tmp_path_factory.mktemp("fragile")) as platform:
         yield platform
 
 
-def states(split: Running) -> dict[str, str]:
+def states(platform: Running) -> dict[str, str]:
     """Each service and how the page says it is."""
-    return {name: state for state, name in re.findall(r'<li class="(\w+)"><b>(\w+)<', Api(split.url).get("/ops").json)}
+    return {
+        name: state for state, name in re.findall(r'<li class="(\w+)"><b>(\w+)<', Api(platform.url).get("/ops").json)
+    }
 
 
-def processes(split: Running, name: str) -> list[int]:
+def processes(platform: Running, name: str) -> list[int]:
     """The process ids of a service: its master's, then its workers'."""
-    children = json.loads((split.home / "children.json").read_text())
+    children = json.loads((platform.home / "children.json").read_text())
     master = next(child["pid"] for child in children if child["name"] == name)
     return [master, *(int(pid) for pid in Path(f"/proc/{master}/task/{master}/children").read_text().split())]
 
 
-def test_a_service_that_hangs_shows_within_seconds(split: Running) -> None:
-    workers = processes(split, "product")[1:]
-    eventually(lambda: states(split)["product"] == "healthy", "product is healthy")
+def test_a_service_that_hangs_shows_within_seconds(fragile: Running) -> None:
+    workers = processes(fragile, "product")[1:]
+    eventually(lambda: states(fragile)["product"] == "healthy", "product is healthy")
     for pid in workers:
         os.kill(pid, signal.SIGSTOP)
     try:
-        eventually(lambda: states(split)["product"] == "unreachable", "product is not", seconds=6)
+        eventually(lambda: states(fragile)["product"] == "unreachable", "product is not", seconds=6)
     finally:
         for pid in workers:
             os.kill(pid, signal.SIGCONT)
 
 
-def test_a_service_that_was_killed_shows_within_seconds_and_so_does_its_return(split: Running) -> None:
-    eventually(lambda: set(states(split).values()) == {"healthy"}, "all are healthy")
-    supervisor = int((split.home / "supervisor.pid").read_text().split()[0])
+def test_a_service_that_was_killed_shows_within_seconds_and_so_does_its_return(fragile: Running) -> None:
+    eventually(lambda: set(states(fragile).values()) == {"healthy"}, "all are healthy")
+    supervisor = int((fragile.home / "supervisor.pid").read_text().split()[0])
     os.kill(supervisor, signal.SIGSTOP)  # or it would start the service again before anybody has looked
     try:
-        for pid in processes(split, "product"):
+        for pid in processes(fragile, "product"):
             os.kill(pid, signal.SIGKILL)
-        eventually(lambda: states(split)["product"] == "unreachable", "product is gone", seconds=6)
-        assert "product is unreachable." in Api(split.url).get("/ops").json
-        assert {state for name, state in states(split).items() if name != "product"} == {"healthy"}
+        eventually(lambda: states(fragile)["product"] == "unreachable", "product is gone", seconds=6)
+        assert "product is unreachable." in Api(fragile.url).get("/ops").json
+        assert {state for name, state in states(fragile).items() if name != "product"} == {"healthy"}
     finally:
         os.kill(supervisor, signal.SIGCONT)
-    eventually(lambda: states(split)["product"] == "healthy", "product is back")
+    eventually(lambda: states(fragile)["product"] == "healthy", "product is back")

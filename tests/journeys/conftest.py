@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from tests.api import Person, new_person
-from tests.running import solo, split
 
 
 @pytest.fixture(params=["in process", "solo", "split"])
@@ -21,6 +20,3 @@ def target(request: pytest.FixtureRequest) -> Any:
 def register(target: Any) -> Callable[..., Person]:
     """Makes a new person who is logged in and owns a new tenant."""
     return lambda **fields: new_person(target, **fields)
-
-
-__all__ = ["register", "solo", "split", "target"]
