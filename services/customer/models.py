@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKeyConstraint, Index, Text
+from sqlalchemy import ForeignKeyConstraint, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from kit import clock
@@ -148,6 +148,13 @@ class ImportRow(db.Model, TenantOwned):
             ["tenant_id", "import_id"], ["customer_import.tenant_id", "customer_import.id"], ondelete="CASCADE"
         ),
         one_of("outcome", OUTCOMES),
+        # For an erasure, which forgets what files said of a customer.
+        Index(
+            "ix_customer_import_row_customer_id",
+            "tenant_id",
+            "customer_id",
+            postgresql_where=text("customer_id IS NOT NULL"),
+        ),
     )
     import_id: Mapped[UUID] = mapped_column(primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
