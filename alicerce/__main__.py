@@ -122,17 +122,17 @@ def admin(arguments: argparse.Namespace) -> int:
 
 def backup(arguments: argparse.Namespace) -> int:
     """Copy all databases, keys and secrets into a new folder of backups."""
-    from alicerce import backup as copies
+    from alicerce.backup.make import backup as copy
 
-    copies.backup()
+    copy()
     return 0
 
 
 def restore(arguments: argparse.Namespace) -> int:
     """Bring back what a backup holds, all of it or nothing."""
-    from alicerce import backup_restore
+    from alicerce.backup.restore import restore as bring_back
 
-    backup_restore.restore(arguments.source, force=arguments.force)
+    bring_back(arguments.source, force=arguments.force)
     return 0
 
 

@@ -15,8 +15,10 @@ from typing import Any
 import psycopg2
 import pytest
 
-from alicerce import backup, backup_restore, keys
-from alicerce.backup_databases import TABLES, of_services
+from alicerce import keys
+from alicerce.backup.databases import TABLES, of_services
+from alicerce.backup.make import backup
+from alicerce.backup.restore import restore
 from alicerce.databases import newest, prepare
 from alicerce.postgres import EmbeddedPostgres
 from alicerce.services import services
@@ -118,7 +120,7 @@ def copied(saved: Saved, tmp_path: Path) -> Path:
 
 def refusal(source: Path | str) -> str:
     with pytest.raises(ConfigurationError) as refused:
-        backup_restore.restore(str(source), force=False)
+        restore(str(source), force=False)
     return str(refused.value)
 
 
@@ -217,7 +219,7 @@ def test_an_archive_that_comes_back_otherwise_changes_nothing(saved: Saved, copi
     databases["tenant"]["rows"]["public.tenant"] += 1
     change(copied, databases=databases)
     with pytest.raises(ConfigurationError, match=r"tenant has not come back as it was \(tables public\.tenant\)"):
-        backup_restore.restore(str(copied), force=True)
+        restore(str(copied), force=True)
     with postgres(saved.home):
         assert contents() == saved.held
         names = ask(of_services(["auth"])[0].admin, "SELECT datname FROM pg_database WHERE NOT datistemplate")
@@ -253,11 +255,11 @@ def test_databases_that_a_person_made_are_copied_by_whom_they_name(
         fenced = "ALTER TABLE kept ENABLE ROW LEVEL SECURITY", "ALTER TABLE kept FORCE ROW LEVEL SECURITY"
         ask(database.owner, "CREATE TABLE kept AS SELECT 1 AS id", *fenced)
     with pytest.raises(ConfigurationError, match="ALTER ROLE auth_owner BYPASSRLS"):
-        backup.backup()
+        backup()
     assert list((generated / "backups").iterdir()) == []
     monkeypatch.setenv("DATABASE_ADMIN_URL", server.url)
-    before, folder = contents(), backup.backup()
+    before, folder = contents(), backup()
     ask(of_services(["auth"])[0].owner, "DROP TABLE kept")
     assert contents() != before
-    backup_restore.restore(folder.name, force=True)
+    restore(folder.name, force=True)
     assert contents() == before

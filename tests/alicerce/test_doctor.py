@@ -13,8 +13,9 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from alicerce import binaries, children, databases, doctor, doctor_machine, keys
-from alicerce.doctor_findings import Finding
+from alicerce import binaries, children, databases, doctor, keys
+from alicerce.doctor import machine
+from alicerce.doctor.findings import Finding
 from alicerce.postgres import EmbeddedPostgres
 from alicerce.services import services
 from tests.topologies import ROOT, Running, environment, free_ports, running
@@ -69,14 +70,14 @@ def test_a_port_that_somebody_else_holds_is_a_problem(look: Look, monkeypatch: p
 
 
 def test_a_full_disk_is_a_problem(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_machine, "SPARE_DISK_BYTES", 2**80)
+    monkeypatch.setattr(machine, "SPARE_DISK_BYTES", 2**80)
     assert the_one(look("disk", "warning"))
-    monkeypatch.setattr(doctor_machine, "FREE_BYTES", 2**79)
+    monkeypatch.setattr(machine, "FREE_BYTES", 2**79)
     assert the_one(look("disk", "problem"))
 
 
 def test_little_memory_is_a_warning(look: Look, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_machine, "SPARE_MEMORY_BYTES", 2**80)
+    monkeypatch.setattr(machine, "SPARE_MEMORY_BYTES", 2**80)
     assert the_one(look("memory", "warning"))
 
 

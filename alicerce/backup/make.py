@@ -1,7 +1,7 @@
 """`make backup`: every database, the signing keys and the generated secrets, in one folder that can be restored.
 
     <home>/backups/20261121T071500Z/
-        manifest.json      what is in it (`alicerce.backup_manifest`)
+        manifest.json      what is in it (`alicerce.backup.manifest`)
         <service>.dump     one pg_dump archive per database
         secrets.json keys/ secrets: whoever has this folder can act as anybody, so keep it as you keep passwords
 
@@ -24,8 +24,9 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from psycopg2.extensions import connection
 
-from alicerce import backup_manifest, binaries, databases, home
-from alicerce.backup_databases import (
+from alicerce import binaries, databases, home
+from alicerce.backup import manifest as manifests
+from alicerce.backup.databases import (
     Database,
     check_exists,
     check_unfenced,
@@ -34,7 +35,7 @@ from alicerce.backup_databases import (
     rows_per_table,
     session,
 )
-from alicerce.backup_manifest import CHUNK_BYTES, Dump, Manifest
+from alicerce.backup.manifest import CHUNK_BYTES, Dump, Manifest
 from alicerce.databases import execute
 from alicerce.services import services
 from kit.app import VERSION
@@ -61,7 +62,7 @@ def backup() -> Path:
             dumps = _copy_databases(partial)
         files = _copy_secrets(partial)
         moment = made_at.isoformat(timespec="seconds").replace("+00:00", "Z")
-        backup_manifest.write(partial, Manifest(moment, VERSION, dumps, files))
+        manifests.write(partial, Manifest(moment, VERSION, dumps, files))
         partial.rename(final)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
@@ -185,5 +186,5 @@ def _copy_secrets(folder: Path) -> dict[str, str]:
             copy = folder / name
             home.private_folder(copy.parent)
             home.write(copy, source.read_text("utf-8"))
-            hashes[name] = backup_manifest.file_sha256(copy)
+            hashes[name] = manifests.file_sha256(copy)
     return hashes

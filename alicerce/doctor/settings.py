@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from alicerce.doctor_findings import Finding, ok, problem, warning
+from alicerce.doctor.findings import Finding, ok, problem, warning
 from alicerce.keys import components
 from alicerce.services import ROOT, services
 from kit import config

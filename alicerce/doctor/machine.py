@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from alicerce import binaries, children, control, probe
-from alicerce.doctor_findings import Finding, ok, problem, warning
+from alicerce.doctor.findings import Finding, ok, problem, warning
 from alicerce.postgres import FREE_BYTES, ready_pid
 from alicerce.services import ports as wanted_ports
 from alicerce.supervise import LISTEN_ADDRESS, LOCAL, TOPOLOGY

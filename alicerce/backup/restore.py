@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 from psycopg2 import sql
 from psycopg2.extensions import connection
 
-from alicerce import backup_manifest, databases, home
-from alicerce.backup import program, pump, say
-from alicerce.backup_databases import (
+from alicerce import databases, home
+from alicerce.backup import manifest as manifests
+from alicerce.backup.databases import (
     Database,
     check_exists,
     check_unfenced,
@@ -25,7 +25,8 @@ from alicerce.backup_databases import (
     rows_per_table,
     session,
 )
-from alicerce.backup_manifest import Dump, Manifest
+from alicerce.backup.make import program, pump, say
+from alicerce.backup.manifest import Dump, Manifest
 from alicerce.databases import execute
 from alicerce.services import services, without_database
 from kit.config import ConfigurationError, keys_directory
@@ -42,9 +43,9 @@ def restore(source: str, *, force: bool) -> None:
     Alicerce runs, when a database holds rows (unless `force`), or when an archive does not restore as it was.
     """
     folder = _find(source)
-    manifest = backup_manifest.read(folder)
+    manifest = manifests.read(folder)
     print(f"Checking {folder} …", flush=True)
-    backup_manifest.check(folder, manifest)
+    manifests.check(folder, manifest)
     with embedded(home.folder(), alone=True):
         if without_database(services()):
             databases.prepare(databases.server_url(), services())
@@ -61,7 +62,7 @@ def restore(source: str, *, force: bool) -> None:
 def _find(source: str) -> Path:
     backups = home.folder() / "backups"
     if source == "latest":
-        whole = sorted(path.parent for path in backups.glob(f"*/{backup_manifest.NAME}") if path.parent.suffix == "")
+        whole = sorted(path.parent for path in backups.glob(f"*/{manifests.NAME}") if path.parent.suffix == "")
         if not whole:
             raise ConfigurationError(f"There is no backup in {backups}: name its folder, from=/path/to/it.")
         return whole[-1]

@@ -8,28 +8,28 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from alicerce import doctor_databases, doctor_machine, doctor_settings
-from alicerce.doctor_findings import Finding, problem
+from alicerce.doctor import databases, machine, settings
+from alicerce.doctor.findings import Finding, problem
 from kit import config
 from kit.config import ConfigurationError
 
 Check = Callable[[Path], Iterable[Finding]]
 
 CHECKS: tuple[Check, ...] = (
-    doctor_machine.python,
-    doctor_machine.tools,
-    doctor_machine.disk,
-    doctor_machine.memory,
-    doctor_machine.folder,
-    doctor_settings.names,
-    doctor_settings.values,
-    doctor_settings.secrets,
-    doctor_settings.keys,
-    doctor_machine.ports,
-    doctor_machine.processes,
-    doctor_machine.leftovers,
-    doctor_databases.servers,
-    doctor_databases.migrations,
+    machine.python,
+    machine.tools,
+    machine.disk,
+    machine.memory,
+    machine.folder,
+    settings.names,
+    settings.values,
+    settings.secrets,
+    settings.keys,
+    machine.ports,
+    machine.processes,
+    machine.leftovers,
+    databases.servers,
+    databases.migrations,
 )
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from alicerce import control, databases
-from alicerce.backup_databases import session
+from alicerce.backup.databases import session
 from alicerce.databases import execute
-from alicerce.doctor_findings import Finding, ok, problem, warning
+from alicerce.doctor.findings import Finding, ok, problem, warning
 from alicerce.postgres import ready_pid
 from alicerce.services import services, without_database
 from kit.config import ConfigurationError

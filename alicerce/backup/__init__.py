@@ -1,0 +1,1 @@
+"""Copies of everything that the platform keeps, and how they are brought back."""
