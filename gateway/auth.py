@@ -103,8 +103,7 @@ def _key(header: dict[str, Any], _claims: dict[str, Any]) -> Any:
 
 
 def _principal(claims: dict[str, Any]) -> Principal:
-    if claims["type"] != "access":
-        raise tokens.InvalidToken("not an access token")
+    tokens.check_access(claims)
     tenant_id = claims["tenant_id"]
     who = Identity(
         caller=GATEWAY,
@@ -113,4 +112,4 @@ def _principal(claims: dict[str, Any]) -> Principal:
         session_id=UUID(claims["sid"]),
         permissions=roles.permissions(claims["roles"]),
     )
-    return Principal(who, int(claims["iat_ms"]), int(claims["exp"]))
+    return Principal(who, claims["iat_ms"], int(claims["exp"]))

@@ -131,7 +131,7 @@ def _bearer(authorization: str) -> Identity:
     if scheme.lower() != "bearer":
         return NOBODY
     try:
-        claims = tokens.keyring().verify(token.strip(), tokens.ACCESS)
+        claims = tokens.keyring().verify(token, tokens.ACCESS)
         return Identity(GATEWAY, UUID(claims["sub"]), _uuid(claims["tenant_id"]), _uuid(claims["sid"]))
     except (tokens.InvalidToken, *MISSHAPEN) as error:
         raise Unauthenticated("The access token is not valid.", code="invalid_token") from error

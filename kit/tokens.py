@@ -152,9 +152,25 @@ class Keyring:
             raise InvalidToken(str(error)) from error
         if (owner.component == ACCESS_COMPONENT) != (kind == ACCESS):
             raise InvalidToken("signed by a key of another purpose")
-        if not isinstance(claims["exp"], int) or claims["iat"] > clock.timestamp() + LEEWAY_S:
+        if not isinstance(claims["exp"], int) or not isinstance(claims["iat"], int):
+            raise InvalidToken("its moments are not whole seconds")
+        if claims["iat"] > clock.timestamp() + LEEWAY_S:
             raise InvalidToken("issued in the future")
+        if kind == ACCESS:
+            check_access(claims)
         return claims
+
+
+def check_access(claims: dict[str, Any]) -> None:
+    """Whether claims have the shape that auth gives an access token, wherever it is shown. Raises InvalidToken."""
+    roles = claims.get("roles")
+    texts = [claims.get("sub"), claims.get("sid"), *(roles if isinstance(roles, list) else [None])]
+    tenant_id = claims.get("tenant_id", 0)  # None: a person without a tenant
+    if claims.get("type") != "access" or not all(isinstance(text, str) for text in texts):
+        raise InvalidToken("not an access token")
+    moments = [claims.get(name) for name in ("exp", "iat", "iat_ms")]
+    if not all(isinstance(moment, int) for moment in moments) or not isinstance(tenant_id, str | None):
+        raise InvalidToken("not an access token")
 
 
 _keyrings: dict[Path, Keyring] = {}

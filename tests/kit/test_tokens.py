@@ -34,7 +34,8 @@ def test_what_was_signed_is_verified_by_another_process(folder: Path) -> None:
 
 def test_a_token_of_one_kind_is_none_of_the_other(folder: Path) -> None:
     ring = Keyring(folder)
-    internal, access = ring.sign("gateway", INTERNAL, 60, {}), ring.sign("access", ACCESS, 60, {})
+    person = {"sub": "a", "sid": "b", "tenant_id": None, "roles": [], "type": "access", "iat_ms": 1}
+    internal, access = ring.sign("gateway", INTERNAL, 60, {}), ring.sign("access", ACCESS, 60, person)
     ring.verify(internal, INTERNAL)
     ring.verify(access, ACCESS)
     for token, kind in ((internal, ACCESS), (access, INTERNAL)):
@@ -42,7 +43,10 @@ def test_a_token_of_one_kind_is_none_of_the_other(folder: Path) -> None:
             ring.verify(token, kind)
     for component, kind in (("gateway", ACCESS), ("access", INTERNAL)):
         with pytest.raises(InvalidToken, match="another purpose"):
-            ring.verify(ring.sign(component, kind, 60, {}), kind)
+            ring.verify(ring.sign(component, kind, 60, person), kind)
+    for name in person:
+        with pytest.raises(InvalidToken, match=r"not an access token|must be a string"):
+            ring.verify(ring.sign("access", ACCESS, 60, person | {name: 1.5}), ACCESS)
 
 
 def test_a_remembered_token_expires_too(folder: Path) -> None:
