@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 from alicerce import home
 from alicerce.services import services
 from kit.config import ConfigurationError, keys_directory, passphrase
-from kit.tokens import load_private_key
-
-RETIRED_FOR = timedelta(days=1)  # longer than any token lives, so that a rotation refuses nobody
+from kit.tokens import RETIRED_FOR, load_private_key
 
 Entry = dict[str, Any]
 

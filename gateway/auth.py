@@ -49,6 +49,7 @@ class Authenticator:
     def __init__(self, app: Flask, revocations: Revocations) -> None:
         self.app, self.revocations = app, revocations
         self._known: dict[str, Principal] = {}
+        self._keys = 0
         app.config.update(
             JWT_ALGORITHM=tokens.ALGORITHM,
             JWT_DECODE_ALGORITHMS=[tokens.ALGORITHM],
@@ -66,6 +67,7 @@ class Authenticator:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated
+        self._forget_with_keys()
         principal = self._known.get(token) or self._decode(token)
         if principal.expires + tokens.LEEWAY_S < clock.timestamp():
             raise TokenExpired
@@ -78,6 +80,13 @@ class Authenticator:
             principal.internal = identity.mint(GATEWAY, principal.identity)
             principal.minted, principal.epoch = clock.timestamp(), epoch
         return principal
+
+    def _forget_with_keys(self) -> None:
+        """What a key proved is believed no longer than the key: they may have changed since."""
+        keys = tokens.keyring().refresh()
+        if keys != self._keys:
+            self._known.clear()
+            self._keys = keys
 
     def _decode(self, token: str) -> Principal:
         if len(token) > tokens.MAX_TOKEN_BYTES:

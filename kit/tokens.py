@@ -6,8 +6,10 @@ key's component is refused (RFC 8725, 3.8). `jku`, `x5u` and `jwk` headers are n
 """
 
 import json
+import math
 import threading
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ ACCESS_COMPONENT = "access"
 LEEWAY_S = 30
 MAX_TOKEN_BYTES = 8192
 REMEMBERED = 4096
+RETIRED_FOR = timedelta(days=1)  # longer than any token lives, so that a rotation refuses nobody
 
 
 class InvalidToken(Exception):
@@ -34,10 +37,11 @@ class InvalidToken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class VerificationKey:
-    """A public key and the component it belongs to."""
+    """A public key, the component it belongs to, and the moment from which nothing that it signed is believed."""
 
     component: str
     key: Any
+    lapses: float
 
 
 def load_private_key(path: Path) -> Ed25519PrivateKey:
@@ -61,40 +65,48 @@ class Keyring:
     def __init__(self, directory: Path | None = None) -> None:
         self.directory = directory or keys_directory()
         self._public: dict[str, VerificationKey] = {}
-        self._public_stamp = 0
+        self._public_stamp = self._generation = 0
+        self._lapses = math.inf
         self._signers: dict[str, tuple[int, str, Ed25519PrivateKey]] = {}
         self._verified: dict[tuple[str, str], dict[str, Any]] = {}
         self._lock = threading.Lock()
 
     def find(self, kid: object) -> VerificationKey:
-        """The key of this id. An unknown id makes the set be read again, at most once per change of the file."""
+        """The key of this id, as the set says now."""
+        self.refresh()
         key = self._public.get(kid) if isinstance(kid, str) else None
-        if key is None:
-            self._reread()
-            key = self._public.get(kid) if isinstance(kid, str) else None
         if key is None:
             raise InvalidToken("unknown key")
         return key
 
-    def _reread(self) -> None:
+    def refresh(self) -> int:
+        """Obey a changed public set and the lapse of a retired key. The answer differs from the last one when either
+        happened: what was verified before it has to be forgotten."""
         path = self.directory / "public.json"
         try:
             stamp = path.stat().st_mtime_ns
-            if stamp == self._public_stamp:
-                return
+            if stamp == self._public_stamp and clock.timestamp() < self._lapses:
+                return self._generation
             entries = json.loads(path.read_bytes())["keys"]
         except FileNotFoundError:
+            if self._public:
+                return self._generation
             raise ConfigurationError(f"No keys in {self.directory}. Make them with `make keys`.") from None
-        keys = {entry["kid"]: VerificationKey(entry["component"], jwt.PyJWK(entry).key) for entry in entries}
+        found = {e["kid"]: VerificationKey(e["component"], jwt.PyJWK(e).key, _lapse(e)) for e in entries}
+        keys = {kid: key for kid, key in found.items() if clock.timestamp() < key.lapses}
         with self._lock:
             self._public, self._public_stamp = keys, stamp
+            self._lapses = min((key.lapses for key in keys.values()), default=math.inf)
+            self._generation += 1
             self._verified.clear()
+            return self._generation
 
     def published(self, component: str) -> dict[str, Any]:
         """The JSON Web Key Set (RFC 7517) of one component, as outsiders may see it."""
         entries = json.loads((self.directory / "public.json").read_bytes())["keys"]
         members = ("kty", "crv", "x", "kid", "use", "alg")
-        return {"keys": [{m: e[m] for m in members} for e in entries if e["component"] == component]}
+        present = [e for e in entries if e["component"] == component and clock.timestamp() < _lapse(e)]
+        return {"keys": [{m: e[m] for m in members} for e in present]}
 
     def signing_key(self, component: str) -> tuple[str, Ed25519PrivateKey]:
         """The id and private key of a component; read again when the file has been replaced."""
@@ -112,7 +124,7 @@ class Keyring:
 
     def _kid(self, component: str, key: Ed25519PrivateKey) -> str:
         public = key.public_key().public_bytes_raw()
-        self._reread()
+        self.refresh()
         for kid, entry in self._public.items():
             if entry.component == component and entry.key.public_bytes_raw() == public:
                 return kid
@@ -127,12 +139,14 @@ class Keyring:
 
     def verify(self, token: str, kind: str) -> dict[str, Any]:
         """The claims of a valid token of this kind. Raises InvalidToken."""
+        generation = self.refresh()
         claims = self._verified.get((kind, token))
         if claims is None:
             claims = self._check(token, kind)
             if len(self._verified) >= REMEMBERED:
                 self._verified.clear()
-            self._verified[kind, token] = claims
+            if generation == self._generation:
+                self._verified[kind, token] = claims
         if claims["exp"] + LEEWAY_S < clock.timestamp():
             raise InvalidToken("expired")
         return claims
@@ -171,6 +185,13 @@ def check_access(claims: dict[str, Any]) -> None:
     moments = [claims.get(name) for name in ("exp", "iat", "iat_ms")]
     if not all(isinstance(moment, int) for moment in moments) or not isinstance(tenant_id, str | None):
         raise InvalidToken("not an access token")
+
+
+def _lapse(entry: dict[str, Any]) -> float:
+    """When a key of the set lapses, in seconds since the epoch."""
+    if "retired_at" not in entry:
+        return math.inf
+    return (datetime.fromisoformat(entry["retired_at"]) + RETIRED_FOR).timestamp()
 
 
 _keyrings: dict[Path, Keyring] = {}
