@@ -68,6 +68,7 @@ class PatientSocket:
     def __init__(self, inner: socket.socket, address: str) -> None:
         self.inner, self.address = inner, address
         self.deadline = 0.0
+        self.refused = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
@@ -124,7 +125,7 @@ class Worker(ThreadWorker):
             return gthread._DEFER  # gunicorn would wait five seconds in this thread for a client that says nothing
         conn.sock.begin()
         result = super().handle(conn)
-        if not result and is_unread(conn.parser):
+        if not result and (conn.sock.refused or is_unread(conn.parser)):
             with suppress(OSError):
                 conn.sock.inner.shutdown(socket.SHUT_WR)
                 conn.sock.linger()
@@ -198,6 +199,7 @@ def write_problem(sock: Any, status: int, reason: str, message: str) -> None:
         f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: {errors.CONTENT_TYPE}\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     )
+    sock.refused = True
     gunicorn.util.write_nonblock(sock, head.encode("latin-1") + body)
 
 

@@ -19,7 +19,7 @@ tally = tables.tally
 RUNNING = (
     *("tests/browser/", "tests/journeys/test_back_doors.py", "tests/journeys/test_readme.py"),
     *("tests/journeys/test_business.py", "tests/journeys/test_stories.py", "tests/gateway/test_documents.py"),
-    *("tests/gateway/test_forward_auth.py", "tests/gateway/test_probes.py", "tests/seeds/test_quick_starts.py"),
+    *("tests/gateway/test_forward_auth.py", "tests/security/test_probes.py", "tests/seeds/test_quick_starts.py"),
 )
 SETTINGS = {
     "ENV": "test",

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import requests
 
 from kit import clock, tokens
@@ -77,3 +78,10 @@ def access_token(folder: Path) -> str:
         "iat_ms": int(clock.timestamp() * 1000),
     }
     return tokens.Keyring(folder / "keys").sign(tokens.ACCESS_COMPONENT, tokens.ACCESS, 600, claims)
+
+
+@pytest.fixture(scope="session", params=["over_http", "mounted"])
+def echo(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A gateway before a service that answers with what it received."""
+    with stack(request.param, tmp_path_factory.mktemp(request.param)) as built:
+        yield built

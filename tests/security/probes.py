@@ -6,13 +6,17 @@
 from typing import NamedTuple
 
 ID = "0197a3c0-0000-7000-8000-000000000001"
-MAX_BODY = 10 * 1024 * 1024
+MEGA = 1024 * 1024
+MAX_BODY = 10 * MEGA
+UNFINISHED = {"chunks without end", "shorter than its CL", "too large by its CL", "a chunk shorter than said"}
+REFUSALS = (400, 413, 414, 431, 501, 505)
 
 
 class Probe(NamedTuple):
     name: str
     sent: bytes
     statuses: tuple[int, ...]
+    whole: bool = True  # False: what follows on the connection would be taken for the rest of it, and rightly
 
 
 def get(target: str | bytes, headers: bytes = b"", method: bytes = b"GET") -> bytes:
@@ -23,6 +27,10 @@ def get(target: str | bytes, headers: bytes = b"", method: bytes = b"GET") -> by
 def post(headers: bytes, body: bytes = b"") -> bytes:
     head = b"POST /api/customers HTTP/1.1\r\nHost: gateway\r\n{auth}Content-Type: application/json\r\n"
     return head + headers + b"\r\n" + body
+
+
+def old(headers: bytes, body: bytes) -> bytes:
+    return post(headers, body).replace(b"HTTP/1.1", b"HTTP/1.0")
 
 
 TARGETS = [
@@ -50,6 +58,15 @@ TARGETS = [
     *("http://user@127.0.0.1/api/customers", "gateway:80", "127.0.0.1", "*", "", "?", "api/customers", "\\api"),
     *("/api/customers/@admin", "/api/customers/a,b", "/api/customers/(1)", "/api/customers/1%20", "/api/customers/+"),
 ]
+TARGETS += [
+    *("/api/customers/..;/admin", "/api/customers/%u002e%u002e/", "/api/customers/%ef%bc%8f", "/..", "/api/.."),
+    *("/api/customers/\xc0\xae\xc0\xae/", "///gateway/api/customers", "//user@gateway/api/customers", "http:/api"),
+    *("/api/customers/1|2", "/api/customers/[1]", "/api/customers/{1}", "/api/customers/1'--", '/api/customers/"'),
+    *("/api/customers/<1>", "/api/customers/$1", "/api/customers/1!", "/api/customers/1&a=b", "/api/customers/1=2"),
+    *("/api/customers/*", "/api/customers/^", "HTTP://gateway/api/customers", "ws://gateway/api/customers"),
+    *("file:///etc/passwd", "gateway/api/customers", "http://gateway", "/api/customers\x00", "/api/customers?q=\x00"),
+    *("/api/customers?q=a b", "/api/customers?q=\x7f", "/api/customers HTTP/1.1 /x", "/api/customers\x85"),
+]
 HEADERS = {
     "two Hosts": b"Host: other\r\n",
     "two Authorizations": b"{auth}",
@@ -70,6 +87,20 @@ HEADERS = {
     "CR in a value": b"X-A: b\rc\r\n",
     "bare LF": b"X-A: b\nX-B: c\r\n",
     "another expectation": b"Expect: magic\r\n",
+    "Connection names Cookie": b"Connection: cookie\r\n",
+    "Connection names X-Internal-Caller": b"Connection: x-internal-caller, close\r\n",
+    "Connection names Host": b"Connection: Host\r\n",
+    "a second Host after much else": b"X-A: b\r\n" * 50 + b"host: other\r\n",
+    "a name with NUL": b"X\x00A: b\r\n",
+    "a name with DEL": b"X\x7fA: b\r\n",
+    "a name with a tab": b"X-A\t: b\r\n",
+    "a name with letters beyond ASCII": b"X-\xc3\x89: b\r\n",
+    "a name with a slash": b"X/A: b\r\n",
+    "a blank before the name": b"X-B: c\r\n X-User-Id: root\r\n",
+    "a header in another's value": b"X-A: b\rX-User-Id: root\r\n",
+    "a header after a bare LF": b"X-A: b\nX-User-Id: root\r\n",
+    "a line of one CR": b"\r\r\n",
+    "two blanks for a line": b"  \r\n",
 }
 LENGTHS = {
     "CL and TE": (b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", b"0\r\n\r\n"),
@@ -99,13 +130,44 @@ LENGTHS = {
     "shorter than its CL": (b"Content-Length: 50\r\n", b"{}"),
     "too large by its CL": (b"Content-Length: %d\r\n" % (MAX_BODY + 1), b""),
 }
+LENGTHS |= {
+    "an empty CL": (b"Content-Length: \r\n", b"{}"),
+    "CL with a point": (b"Content-Length: 2.0\r\n", b"{}"),
+    "CL with a blank": (b"Content-Length: 1 0\r\n", b"{}        "),
+    "CL in words": (b"Content-Length: two\r\n", b"{}"),
+    "CL with VT": (b"Content-Length: \x0b2\r\n", b"{}"),
+    "CL with a blank before the colon": (b"Content-Length : 2\r\n", b"{}"),
+    "CL and TE in other cases": (b"content-LENGTH: 5\r\ntransfer-ENCODING: chunked\r\n", b"0\r\n\r\n"),
+    "CL of 0 and TE": (b"Content-Length: 0\r\nTransfer-Encoding: identity, chunked\r\n", b"0\r\n\r\n"),
+    "chunked, identity": (b"Transfer-Encoding: chunked, identity\r\n", b"0\r\n\r\n"),
+    "chunked with a parameter": (b"Transfer-Encoding: chunked;q=1\r\n", b"0\r\n\r\n"),
+    "chunked in quotes": (b'Transfer-Encoding: "chunked"\r\n', b"0\r\n\r\n"),
+    "TE with NUL": (b"Transfer-Encoding: \x00chunked\r\n", b"0\r\n\r\n"),
+    "TE folded": (b"Transfer-Encoding:\r\n chunked\r\n", b"0\r\n\r\n"),
+    "an empty TE": (b"Transfer-Encoding: \r\n", b"0\r\n\r\n"),
+    "chunk size with a sign, minus": (b"Transfer-Encoding: chunked\r\n", b"-2\r\n{}\r\n0\r\n\r\n"),
+    "chunk size with an underscore": (b"Transfer-Encoding: chunked\r\n", b"0_2\r\n{}\r\n0\r\n\r\n"),
+    "chunk size in other digits": (b"Transfer-Encoding: chunked\r\n", b"\xb2\r\n{}\r\n0\r\n\r\n"),
+    "no chunk size": (b"Transfer-Encoding: chunked\r\n", b";x\r\n{}\r\n0\r\n\r\n"),
+    "a chunk size of a megabyte": (b"Transfer-Encoding: chunked\r\n", b"1" * MEGA + b"\r\n{}\r\n0\r\n\r\n"),
+    "a chunk shorter than said": (b"Transfer-Encoding: chunked\r\n", b"5\r\n{}\r\n0\r\n\r\n"),
+    "a chunk that ends in LF": (b"Transfer-Encoding: chunked\r\n", b"2\r\n{}\n0\r\n\r\n"),
+    "a trailer that is no header": (b"Transfer-Encoding: chunked\r\n", b"2\r\n{}\r\n0\r\nnonsense\r\n\r\n"),
+    "a hundred thousand trailers": (
+        b"Transfer-Encoding: chunked\r\n",
+        b"2\r\n{}\r\n0\r\n" + b"X-A: b\r\n" * 100_000 + b"\r\n",
+    ),
+}
 LENGTHS["too large, and sent all the same"] = (b"Content-Length: %d\r\n" % (MAX_BODY + 1), b"x" * (MAX_BODY + 1))
 METHODS = [b"TRACE", b"CONNECT", b"PROPFIND", b"FOO", b"get", b"Get", b"G@T", b"OPTIONS", b"G" * 30]
 
 REFUSED = [
     *(Probe(f"target {target!r}", get(target), (400,)) for target in TARGETS),
     *(Probe(name, get("/api/customers", headers), (400, 417)) for name, headers in HEADERS.items()),
-    *(Probe(name, post(headers, body), (400, 413, 501)) for name, (headers, body) in LENGTHS.items()),
+    *(
+        Probe(name, post(headers, body), (400, 413, 431, 501), name not in UNFINISHED)
+        for name, (headers, body) in LENGTHS.items()
+    ),
     *(Probe(f"method {m!r}", get("/api/customers", method=m), (400, 405)) for m in METHODS),
     Probe("OPTIONS *", get("*", method=b"OPTIONS"), (400,)),
     Probe("CONNECT authority", get("127.0.0.1:80", method=b"CONNECT"), (400,)),
@@ -127,6 +189,36 @@ REFUSED = [
     Probe("the preface of HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", (400,)),
     Probe("TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", (400,)),
     Probe("garbage", b"\x00\x01\x02\x03 \xff\r\n\r\n", (400,)),
+    *(
+        Probe(f"version {version!r}", b"GET /api/customers " + version + b"\r\nHost: gateway\r\n{auth}\r\n", REFUSALS)
+        for version in (b"HTTP/1.10", b"HTTP/01.1", b"http/1.1", b"HTTP/1.1 x", b"HTTP/1.", b"HTTP/1,1")
+    ),
+    Probe("a megabyte of method", get("/api/customers", method=b"G" * MEGA), REFUSALS),
+    Probe("a megabyte of target", get("/api/customers/" + "a" * MEGA), REFUSALS),
+    Probe("a megabyte of query", get("/api/customers?q=" + "a" * MEGA), REFUSALS),
+    Probe("a megabyte of version", b"GET / HTTP/1." + b"1" * MEGA + b"\r\n\r\n", REFUSALS),
+    Probe("a megabyte of a header's name", get("/api/customers", b"X" * MEGA + b": b\r\n"), REFUSALS),
+    Probe("a megabyte of a header", get("/api/customers", b"X-A: " + b"a" * MEGA + b"\r\n"), REFUSALS),
+    Probe("a megabyte of a token", get("/api/customers", b"Txn-Token: " + b"a" * MEGA + b"\r\n"), REFUSALS),
+    Probe("a hundred thousand headers", get("/api/customers", b"X-A: b\r\n" * 100_000), REFUSALS),
+    Probe(
+        "a hundred thousand names", get("/api/customers", b"".join(b"X%d: b\r\n" % n for n in range(10**5))), REFUSALS
+    ),
+    Probe("a megabyte without a line", b"A" * MEGA, REFUSALS, False),
+    Probe("an empty Host", b"GET /api/customers HTTP/1.1\r\nHost:\r\n{auth}\r\n", (400,)),
+    Probe("lines that end in LF", b"GET /api/customers HTTP/1.1\nHost: gateway\n\n", (400,), False),
+    Probe("a request after a CR", b"\rGET /api/customers HTTP/1.1\r\nHost: gateway\r\n{auth}\r\n", (400,)),
+    Probe("a blank before the method", b" GET /api/customers HTTP/1.1\r\nHost: gateway\r\n{auth}\r\n", (400,)),
+    Probe("two blanks after the method", b"GET  /api/customers HTTP/1.1\r\nHost: gateway\r\n{auth}\r\n", (400,)),
+    Probe("a tab after the method", b"GET\t/api/customers HTTP/1.1\r\nHost: gateway\r\n{auth}\r\n", (400,)),
+    Probe("a blank before the first header", b"GET /api/customers HTTP/1.1\r\n Host: gateway\r\n{auth}\r\n", (400,)),
+    Probe("chunks in HTTP/1.0", old(b"Transfer-Encoding: chunked\r\n", b"0\r\n\r\n"), REFUSALS),
+    Probe("CL and TE in HTTP/1.0", old(b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", b"0\r\n\r\n"), REFUSALS),
+    Probe(
+        "the door of nginx",
+        get("/forward-auth", b"X-Original-Method: GET\r\nX-Original-URI: /api/customers\r\n"),
+        (404,),
+    ),
     Probe("an unknown address", get("/api/nothing"), (404,)),
     Probe("metrics of a service", get("/customer/metrics"), (404,)),
     Probe("inside", get("/api/internal/revocations"), (404,)),
@@ -145,6 +237,28 @@ PASSING = [
     Probe("Upgrade", get("/api/customers", b"Connection: Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n"), (200,)),
     Probe("Proxy", get("/api/customers", b"Proxy: http://127.0.0.1:1\r\nTE: trailers\r\nForwarded: for=1\r\n"), (200,)),
     Probe("a method override", get("/api/customers", b"X-HTTP-Method-Override: DELETE\r\n"), (200,)),
+    Probe("X-Forwarded", get("/api/customers", b"X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Host: evil\r\n"), (200,)),
+    Probe("X-Forwarded-Prefix", get("/api/customers", b"X-Forwarded-Prefix: /admin\r\nX-Real-IP: 1.2.3.4\r\n"), (200,)),
+    Probe("X-Original-URL", get("/api/customers", b"X-Original-URL: /admin\r\nX-Rewrite-URL: /admin\r\n"), (200,)),
+    Probe("a forged internal token", get("/api/customers", b"Txn-Token: x.y.z\r\ntxn-token: a\r\n"), (200,)),
+    Probe("internal headers", get("/api/customers", b"X-Internal-Caller: gateway\r\nX-Roles: owner\r\n"), (200,)),
+    Probe("cookies", get("/api/customers", b"Cookie: access_token_cookie=x\r\nCookie: b=c\r\n"), (200,)),
+    Probe("a WebSocket", get("/api/customers", b"Connection: Upgrade\r\nUpgrade: websocket\r\n"), (200,)),
+    Probe("Keep-Alive", get("/api/customers", b"Keep-Alive: timeout=1\r\nProxy-Connection: x\r\n"), (200,)),
+    Probe("a deadline", get("/api/customers", b"X-Request-Deadline-Ms: 0\r\ntraceparent: 00-0-0-00\r\n"), (200,)),
+    Probe("a proxy's credentials", get("/api/customers", b"Proxy-Authorization: Basic YTpi\r\n"), (200,)),
     Probe("an empty query", get("/api/customers?"), (200,)),
+    Probe("HTTP/1.2", b"GET /api/customers HTTP/1.2\r\nHost: gateway\r\n{auth}\r\n", (200,)),
     Probe("HEAD", get("/api/customers", method=b"HEAD"), (200,)),
 ]  # fmt: skip
+
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+BODIES = {
+    "CL": (b"Content-Length: 5\r\n", b"hello"),
+    "zeros before CL": (b"Content-Length: 0005\r\n", b"hello"),
+    "chunks with an extension": (CHUNKED, b"2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\n\r\n"),
+    "a long extension": (CHUNKED, b"5;" + b"x" * 900 + b"\r\nhello\r\n0\r\n\r\n"),
+    "a trailer": (b"Transfer-Encoding: Chunked\r\n", b"5\r\nhello\r\n0\r\nX-Trailer: z\r\n\r\n"),
+    "identity in a trailer": (CHUNKED, b"5\r\nhello\r\n0\r\nX-User-Id: root\r\nTxn-Token: x\r\n\r\n"),
+    "Expect": (b"Expect: 100-continue\r\nContent-Length: 5\r\n", b"hello"),
+}
