@@ -38,16 +38,21 @@ class Reply:
 
 def exchange(port: int, sent: bytes, *, method: str = "GET", half_close: bool = True) -> list[Reply]:
     """Send bytes, and read answers until the other side closes. `method` says which answers have no body."""
+    return parse(talk(port, sent, half_close=half_close), method)
+
+
+def talk(port: int, sent: bytes, *, half_close: bool = True) -> bytes:
+    """Send bytes, and read until the other side closes."""
     with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S) as client:
         received = b""
-        with suppress(ConnectionResetError, BrokenPipeError):
+        with suppress(OSError):  # it may be gone already, after an answer
             client.sendall(sent)
             if half_close:
                 client.shutdown(socket.SHUT_WR)
         with suppress(ConnectionResetError):
             while more := client.recv(65536):
                 received += more
-    return parse(received, method)
+    return received
 
 
 def parse(received: bytes, method: str = "GET") -> list[Reply]:

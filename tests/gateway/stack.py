@@ -27,6 +27,7 @@ class Stack:
     port: int
     home: Path
     authorization: bytes
+    service_port: int = 0
     user_id: str = USER_ID
     tenant_id: str = TENANT_ID
 
@@ -51,16 +52,17 @@ def serving(application: str, settings: dict[str, str]) -> Iterator[int]:
 
 
 @contextmanager
-def stack(kind: str, folder: Path) -> Iterator[Stack]:
-    """The gateway over HTTP (`over_http`), or in one process with the service (`mounted`)."""
-    settings = environment(folder, {})
+def stack(kind: str, folder: Path, **more: str) -> Iterator[Stack]:
+    """The gateway over HTTP (`over_http`), or in one process with the service (`mounted`), with more settings."""
+    settings = environment(folder, {}) | more
     subprocess.run([sys.executable, "-m", "alicerce", "keys"], cwd=ROOT, env=settings, check=True)
+    service_port = 0
     with ExitStack() as running:
         if kind == "over_http":
             service_port = running.enter_context(serving("tests.gateway.echo:service", settings))
             settings |= {f"{name.upper()}_SERVICE_URL": f"http://127.0.0.1:{service_port}" for name in NAMES}
         port = running.enter_context(serving(f"tests.gateway.echo:{kind}()", settings))
-        built = Stack(port, folder, f"Authorization: Bearer {access_token(folder)}\r\n".encode())
+        built = Stack(port, folder, f"Authorization: Bearer {access_token(folder)}\r\n".encode(), service_port)
         ready = f"http://127.0.0.1:{port}/ready"
         eventually(lambda: requests.get(ready, timeout=PATIENCE_S).status_code == 200, "the stack is ready")
         yield built

@@ -1,23 +1,19 @@
 """A proxy that carries the data itself asks the gateway; here it is asked, and stands behind a real nginx."""
 
-import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from kit import identity, tokens
 from tests.api import Answer, Api, Person, new_person
 from tests.gateway.fronts import OFF, Build, Front, building
+from tests.gateway.proxies import nginx_example, proxied
 from tests.gateway.stack import serving
-from tests.topologies import PATIENCE_S, ROOT, Running, environment, eventually, free_ports
+from tests.topologies import Running, environment
 
 SWITCHED_ON = {"FORWARD_AUTH_ENABLED": "true", "TRUSTED_PROXIES": "127.0.0.0/8"}
-EXAMPLE = ROOT / "deploy" / "nginx" / "alicerce.conf"
 PROOF = (identity.HEADER, "X-User-Id", "X-Tenant-Id")
 
 
@@ -125,43 +121,12 @@ def test_without_the_switch_or_from_elsewhere_there_is_nothing(build: Build, set
 @pytest.fixture(scope="module")
 def nginx(split: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of an nginx with our example file, before the services of a real platform."""
-    program = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/opt/homebrew/bin")
-    if program is None:
-        pytest.skip("nginx is not installed")
-    folder = tmp_path_factory.mktemp("nginx")
     ours = environment(split.home, split.ports) | SWITCHED_ON | OFF
     ours |= {f"{name.upper()}_SERVICE_URL": f"http://127.0.0.1:{port}" for name, port in split.ports.items()}
-    [port] = free_ports(1)
     with serving("gateway:create_app()", ours) as gateway:
-        (folder / "nginx.conf").write_text(_configuration(folder, port, {**split.ports, "gateway": gateway}))
-        process = subprocess.Popen([program, "-c", folder / "nginx.conf", "-e", "stderr"])
-        try:
-            url = f"http://127.0.0.1:{port}"
-            eventually(lambda: _is_ready(process, url), "nginx and the gateway are ready")
-            yield url
-        finally:
-            process.terminate()
-            process.wait(PATIENCE_S)
-
-
-def _is_ready(nginx: "subprocess.Popen[bytes]", url: str) -> bool:
-    assert nginx.poll() is None, "nginx has ended"
-    try:
-        return requests.get(url + "/ready", timeout=5).status_code == 200
-    except requests.RequestException:  # nginx listens before the gateway answers
-        return False
-
-
-def _configuration(folder: Path, port: int, ports: dict[str, int]) -> str:
-    """Our example, with the ports of this run."""
-    text = EXAMPLE.read_text().replace("listen 8000;", f"listen 127.0.0.1:{port};")
-    for name, upstream in ports.items():
-        text = re.sub(rf"(upstream {name} +{{ server 127\.0\.0\.1):\d+", rf"\1:{upstream}", text)
-    temporary = "".join(f"{name}_temp_path {folder}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi"))
-    return (
-        f"daemon off; master_process off; pid {folder}/pid; error_log stderr crit; events {{}}\n"
-        f"http {{ access_log off; {temporary} scgi_temp_path {folder}/scgi;\n{text}\n}}\n"
-    )
+        ports = {**split.ports, "gateway": gateway}
+        with proxied(nginx_example, tmp_path_factory.mktemp("nginx"), ports) as port:
+            yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture
