@@ -1,46 +1,28 @@
-"""Every route of every service, called directly: only a token of the right kind, from the right key, opens it."""
+"""Every route of every service, called directly: only a token of the right kind, from the right key, opens it.
 
-import base64
-import hashlib
-import hmac
-import json
-from collections.abc import Callable
+The forms of forgery are in tests/security/forgeries.py; here: which true token opens which door.
+"""
+
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import jwt
-import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from alicerce.services import services
 from contracts.roles import permissions
 from kit import clock, identity, tokens
-from kit.app import BARE
 from kit.identity import GATEWAY, Access, Identity
 from tests.api import Api, Person
+from tests.security.doors import ID, services_doors
 from tests.services.helpers import app_of, internal_token
 
-ID = "0197a3c0-0000-7000-8000-000000000001"
 Route = tuple[str, str, str, Access]
 
 
 def routes(*kinds: str) -> list[Route]:
     """Service, method, path and access of every route of these kinds."""
-    found = []
-    for service in services():
-        app = app_of(service)
-        for rule in app.url_map.iter_rules():
-            access = getattr(app.view_functions[rule.endpoint], "access", None)
-            if rule.endpoint in BARE or access is None or access.kind not in kinds:
-                continue
-            path = rule.rule
-            for argument in rule.arguments:
-                path = path.replace(f"<uuid:{argument}>", ID)
-            assert "<" not in path, f"teach this test to fill {path}"
-            found += [(service, method, path, access) for method in rule.methods - {"OPTIONS"}]
-    return found
+    return [(door.service, door.method, door.path, door.access) for door in services_doors(*kinds)]
 
 
 def refused(headers: dict[str, str], routes: list[Route], statuses: tuple[int, ...] = (401,)) -> None:
@@ -62,10 +44,6 @@ def signed(component: str = GATEWAY, header: dict[str, Any] | None = None, **cha
     """A token with the key of a component, and anything changed."""
     kid, key = tokens.keyring().signing_key(component)
     return jwt.encode(claims(**changes), key, "EdDSA", {"typ": tokens.INTERNAL, "kid": kid} | (header or {}))
-
-
-def part(value: Any) -> str:
-    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
 
 def test_the_token_of_this_test_would_open_a_door(platform: Any) -> None:
@@ -128,72 +106,6 @@ def test_headers_that_differ_from_the_token_are_refused(platform: Any) -> None:
     refused({identity.HEADER: workload, "X-User-Id": ID}, routes("person", "internal"), (400,))
     right = {identity.HEADER: signed(), "X-User-Id": ID, "X-Tenant-Id": ID}
     assert app_of("customer").test_client().get("/customers/", headers=right).status_code == 200
-
-
-def unsigned(algorithm: str) -> str:
-    kid, _ = tokens.keyring().signing_key(GATEWAY)
-    header = {"alg": algorithm, "typ": tokens.INTERNAL, "kid": kid}
-    return f"{part(header)}.{part(claims())}."
-
-
-def symmetric(encoding: Encoding, form: PublicFormat) -> str:
-    kid, key = tokens.keyring().signing_key(GATEWAY)
-    text = f"{part({'alg': 'HS256', 'typ': tokens.INTERNAL, 'kid': kid})}.{part(claims())}"
-    secret = key.public_key().public_bytes(encoding, form)
-    mac = hmac.digest(secret, text.encode(), hashlib.sha256)
-    return f"{text}.{base64.urlsafe_b64encode(mac).decode().rstrip('=')}"
-
-
-def foreign(**header: Any) -> str:
-    key = Ed25519PrivateKey.generate()
-    kid, _ = tokens.keyring().signing_key(GATEWAY)
-    public = {
-        "kty": "OKP",
-        "crv": "Ed25519",
-        "x": base64.urlsafe_b64encode(key.public_key().public_bytes_raw()).decode(),
-    }
-    full = {"typ": tokens.INTERNAL, "kid": kid, "jwk": public, "jku": "http://127.0.0.1:9/keys"} | header
-    return jwt.encode(claims(), key, "EdDSA", full)
-
-
-def forgeries() -> dict[str, Callable[[], str]]:
-    moment = int(clock.timestamp())
-    return {
-        "no algorithm": lambda: unsigned("none"),
-        "no algorithm, shouted": lambda: unsigned("NONE"),
-        "an algorithm without a signature": lambda: unsigned("EdDSA"),
-        "a MAC by the public key": lambda: symmetric(Encoding.Raw, PublicFormat.Raw),
-        "a MAC by the public key as PEM": lambda: symmetric(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
-        "expired": lambda: signed(iat=moment - 200, exp=moment - 100),
-        "issued in the future": lambda: signed(iat=moment + 300, exp=moment + 400),
-        "without expiry": lambda: signed(exp=...),
-        "expiry in words": lambda: signed(exp="never"),
-        "another audience": lambda: signed(aud="elsewhere"),
-        "without audience": lambda: signed(aud=...),
-        "another issuer": lambda: signed(iss="auth"),
-        "without issuer": lambda: signed(iss=...),
-        "another kind": lambda: signed(header={"typ": tokens.ACCESS}),
-        "plain kind": lambda: signed(header={"typ": "JWT"}),
-        "a critical extension": lambda: signed(header={"crit": ["b64"], "b64": True}),
-        "an unknown key": lambda: signed(header={"kid": "nobody"}),
-        "a path for a key": lambda: signed(header={"kid": "../../private/gateway.pem"}),
-        "no key": lambda: signed(header={"kid": ""}),
-        "the access key": lambda: signed("access", iss="access"),
-        "a key it brings along": foreign,
-        "a key of its own by another name": lambda: foreign(kid="mine"),
-        "without a person": lambda: signed(uid=...),
-        "a person that is none": lambda: signed(uid="x"),
-        "without permissions": lambda: signed(perms=...),
-        "cut off": lambda: signed()[:-5],
-        "too long": lambda: signed(extra="x" * 9000),
-        "garbage": lambda: "x",
-        "not ASCII": lambda: "é.é.é",
-    }
-
-
-@pytest.mark.parametrize("name", forgeries())
-def test_a_forged_internal_token_opens_nothing(platform: Any, name: str) -> None:
-    refused({identity.HEADER: forgeries()[name]()}, routes("person", "internal", "public"))
 
 
 def test_a_token_that_was_good_expires(owner: Person) -> None:
