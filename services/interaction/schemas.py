@@ -9,7 +9,7 @@ from marshmallow import ValidationError, fields, post_load, validate, validates_
 
 from kit import clock
 from kit.money import Amount, CurrencyCode, to_decimal
-from kit.schema import Line, Moment, PageQuery, Prose, Query, Schema, Whole, short
+from kit.schema import Line, Moment, PageQuery, Prose, Query, Schema, Whole, naming, short
 from services.interaction import models
 
 LATEST = timedelta(days=1)  # clocks differ, and so do days: UTC+14 writes tomorrow's date
@@ -82,7 +82,7 @@ class InteractionTypeName(InteractionType):
 class KindOfInteraction(Schema):
     """What kind an interaction is of."""
 
-    id = fields.UUID()
+    id = fields.UUID(metadata=naming("interaction_type"))
     code = fields.String()
     name = fields.String()
 
@@ -92,9 +92,9 @@ class KindOfInteraction(Schema):
 class Related(Schema):
     """What an interaction is about, in other services."""
 
-    order_id = fields.UUID()
-    ticket_id = fields.UUID()
-    invoice_id = fields.UUID()
+    order_id = fields.UUID(metadata=naming("order"))
+    ticket_id = fields.UUID(metadata=naming("ticket"))
+    invoice_id = fields.UUID(metadata=naming("invoice"))
 
     @post_load
     def write_ids(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
@@ -200,7 +200,7 @@ class Transaction(Schema):
     outstanding_amount = fields.Integer(dump_only=True)
     is_overdue = fields.Boolean(dump_only=True)
     created_at = Moment(dump_only=True)
-    created_by = fields.UUID(dump_only=True)
+    created_by = fields.UUID(dump_only=True, metadata=naming("user"))
 
     example = PROMISE | {"status": "open", "settled_amount": 0, "outstanding_amount": 90000, "is_overdue": False}
 
@@ -296,7 +296,7 @@ class Balances(Schema):
 class StatementEntry(Schema):
     """A line that moved the balance: `amount` is its effect, with its sign, and `balance` what came of it."""
 
-    id = fields.UUID()
+    id = fields.UUID(metadata=naming("transaction"))
     occurred_on = fields.Date()
     kind = fields.String()
     description = fields.String(allow_none=True)

@@ -8,7 +8,7 @@ from marshmallow import ValidationError, fields, validate
 from webargs.fields import DelimitedList
 
 from kit.money import MAX_AMOUNT, Amount, CurrencyCode
-from kit.schema import JsonObject, Line, Moment, PageQuery, Prose, Schema, Tags, Whole, short
+from kit.schema import JsonObject, Line, Moment, PageQuery, Prose, Schema, Tags, Whole, naming, short
 from services.product import models
 
 MAX_COMPONENTS = 100
@@ -166,7 +166,7 @@ class PastPrice(Schema):
     price_amount = fields.Integer(allow_none=True)
     currency = fields.String()
     since = Moment(attribute="created_at", data_key="from")
-    by = fields.UUID(attribute="created_by", allow_none=True)
+    by = fields.UUID(attribute="created_by", allow_none=True, metadata=naming("user"))
 
     example = {"price": "32.90", "price_amount": 3290, "currency": "BRL"}
 

@@ -22,6 +22,7 @@ from kit.schema import (
     Tags,
     TimeZone,
     Whole,
+    naming,
     short,
 )
 from services.customer import models
@@ -135,7 +136,7 @@ class Customer(Schema):
     )
     birth_date = fields.Date(allow_none=True)
     addresses = fields.List(Whole(Address), validate=validate.Length(max=MAX_ITEMS))
-    owner_id = fields.UUID(allow_none=True)
+    owner_id = fields.UUID(allow_none=True, metadata=naming("user"))
     lifecycle_stage = Line(validate=validate.OneOf(models.STAGES))
     source = short(100)
     tags = Tags()
@@ -239,7 +240,7 @@ class Selection(Query):
     created_to = Moment()
     updated_since = Moment()
     tags = DelimitedList(Line(), data_key="filter[tags][in]")
-    owner_id = fields.UUID(data_key="filter[owner_id]")
+    owner_id = fields.UUID(data_key="filter[owner_id]", metadata=naming("user"))
     lifecycle_stage = Line(data_key="filter[lifecycle_stage]", validate=validate.OneOf(models.STAGES))
     type = Line(data_key="filter[type]", validate=validate.OneOf(models.TYPES))
     consent = Line(data_key="filter[consent]", validate=validate.OneOf(tuple(Consents().fields)))
@@ -265,7 +266,7 @@ class Change(Schema):
     action = fields.String()
     changes = fields.Dict()
     created_at = Moment()
-    created_by = fields.UUID(allow_none=True)
+    created_by = fields.UUID(allow_none=True, metadata=naming("user"))
 
     example = {"action": "updated", "changes": {"lifecycle_stage": ["prospect", "customer"]}, "created_by": SOMEBODY}
 
@@ -322,8 +323,12 @@ MERGEABLE = (
 class Merge(Schema):
     """Whom to take in. `field_rules` names, for a field, the customer whose value wins."""
 
-    source_ids = fields.List(fields.UUID(), required=True, validate=validate.Length(1, 20))
-    field_rules = fields.Dict(keys=Line(validate=validate.OneOf(MERGEABLE)), values=fields.UUID(), load_default=dict)
+    source_ids = fields.List(fields.UUID(metadata=naming("customer")), required=True, validate=validate.Length(1, 20))
+    field_rules = fields.Dict(
+        keys=Line(validate=validate.OneOf(MERGEABLE)),
+        values=fields.UUID(metadata=naming("customer")),
+        load_default=dict,
+    )
     dry_run = fields.Boolean(load_default=False)
 
     example = {"source_ids": [SOMEBODY], "field_rules": {"phone": SOMEBODY}, "dry_run": True}
