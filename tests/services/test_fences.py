@@ -11,34 +11,13 @@ from flask import g
 from sqlalchemy import create_engine, pool, select, text
 from sqlalchemy.exc import ProgrammingError
 
-from alicerce.databases import connected
-from alicerce.services import services
 from kit import identity
 from kit.db import normalise
 from kit.identity import GATEWAY, Identity
-from kit.migrations.fences import CONDITIONS
 from services.customer.models import Customer, CustomerWord
 from tests.api import Person, new_person
 from tests.services.helpers import app_of, internal_token, raced
 from tests.services.test_customer_create import created
-
-UNFENCED = {
-    ("auth", "login"): "read before anybody is known; holds an identifier and an id",
-    ("auth", "revocation"): "read by the gateway for all; holds ids only",
-    ("product", "publishable_key"): "read before any tenant is known; holds a key that is public, and an id",
-    ("tenant", "revocation"): "read by the gateway for all; holds ids only",
-}
-
-
-def rows(service: str, query: str, role: str = "OWNER_") -> list[tuple[Any, ...]]:
-    with connected(os.environ[f"{service.upper()}_SERVICE_DATABASE_{role}URL"]) as connection:
-        cursor = connection.cursor()
-        cursor.execute(query)
-        return list(cursor.fetchall())
-
-
-def mapped(service: str) -> list[Any]:
-    return [mapper.class_ for mapper in app_of(service).db.Model.registry.mappers]
 
 
 @contextmanager
@@ -83,90 +62,6 @@ def pair(owner: Person, stranger: Person) -> tuple[Person, Person]:
     created(owner, name="Mine")
     created(stranger, name="Theirs")
     return owner, stranger
-
-
-class TestCatalogue:
-    def test_every_fenced_class_has_its_policy_in_the_database(self, platform: Any) -> None:
-        for service in services():
-            policies = {
-                table: expression
-                for table, kind, expression, check, command in rows(
-                    service,
-                    "SELECT tablename, permissive, qual, with_check, cmd FROM pg_policies WHERE policyname = 'fence'",
-                )
-                if kind == "RESTRICTIVE" and command == "ALL" and check == expression
-            }
-            flags = {row[0]: row[1:] for row in rows(service, TABLES)}
-            for cls in mapped(service):
-                table, words = cls.__tablename__, getattr(cls, "__fence__", ())
-                if not words:
-                    assert UNFENCED[service, table]
-                    assert table not in policies
-                    continue
-                enabled, forced, owner = flags[table]
-                assert (enabled, forced, owner) == (True, True, f"{service}_owner"), table
-                for word, condition in CONDITIONS.items():
-                    setting = condition.split("'")[1]
-                    assert (setting in policies[table]) is (word in words), (table, word)
-
-    def test_every_table_is_known(self, platform: Any) -> None:
-        for service in services():
-            known = {cls.__tablename__ for cls in mapped(service)} | {"alembic_version"}
-            assert {row[0] for row in rows(service, TABLES)} == known
-
-    def test_the_list_of_unfenced_tables_is_not_stale(self, platform: Any) -> None:
-        unfenced = {(s, c.__tablename__) for s in services() for c in mapped(s) if not getattr(c, "__fence__", ())}
-        assert unfenced == set(UNFENCED)
-
-    def test_the_role_of_a_service_owns_nothing_and_steps_over_nothing(self, platform: Any) -> None:
-        for service in services():
-            names = f"('{service}_app', '{service}_job')"
-            powers = "SELECT rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb FROM pg_roles"
-            powers += f" WHERE rolname IN {names}"
-            assert rows(service, powers) == [(False,), (False,)]
-            owned = f"SELECT relname FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner WHERE rolname IN {names}"
-            assert rows(service, owned) == []
-            member = f"SELECT pg_has_role('{service}_app', '{service}_owner', 'MEMBER')"
-            assert rows(service, member) == [(False,)]
-            truncate = "SELECT bool_or(has_table_privilege(c.oid, 'TRUNCATE')) FROM pg_class c JOIN pg_namespace n"
-            truncate += " ON n.oid = c.relnamespace WHERE relkind = 'r' AND nspname = 'public'"
-            assert rows(service, truncate, role="") == [(False,)]
-
-    def test_indexes_and_keys_of_fenced_tables_lead_with_their_fence(self, platform: Any) -> None:
-        query = (
-            "SELECT t.relname, i.relname, a.attname FROM pg_index x JOIN pg_class t ON t.oid = x.indrelid"
-            " JOIN pg_class i ON i.oid = x.indexrelid"
-            " JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = x.indkey[0]"
-        )
-        for service in services():
-            fenced = {cls.__tablename__: cls.__fence__ for cls in mapped(service) if getattr(cls, "__fence__", ())}
-            for table, index, column in rows(service, query):
-                if table in fenced:
-                    assert column.removesuffix("_id") in fenced[table], index
-
-    def test_foreign_keys_carry_the_fence(self, platform: Any) -> None:
-        query = "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'f'"
-        for service in services():
-            for name, definition in rows(service, query):
-                local, remote = definition.split("REFERENCES")
-                first = local.split("(")[1].split(",")[0].strip(") ")
-                assert first in ("tenant_id", "user_id") and first in remote, name
-
-    def test_nothing_steps_around_the_fences(self, platform: Any) -> None:
-        outside = "nspname NOT IN ('pg_catalog', 'information_schema')"
-        for service in services():
-            views = "SELECT relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
-            views += f" WHERE relkind IN ('v', 'm') AND {outside}"
-            definers = "SELECT proname FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace"
-            definers += f" WHERE prosecdef AND {outside}"
-            assert rows(service, views) == rows(service, definers) == []
-
-
-TABLES = (
-    "SELECT relname, relrowsecurity, relforcerowsecurity, rolname FROM pg_class c JOIN pg_namespace n"
-    " ON n.oid = c.relnamespace JOIN pg_roles r ON r.oid = c.relowner"
-    " WHERE relkind IN ('r', 'p') AND nspname = 'public'"
-)
 
 
 class TestEachAlone:
