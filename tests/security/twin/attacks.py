@@ -76,7 +76,7 @@ def attacks(own: World, other: World) -> Iterator[Attack]:
     """Every attack on `other` by `own`, those that only read first."""
     found = sorted(operations(own.document).values(), key=lambda one: (one.method not in SAFE, one.id))
     for operation in found:
-        base = _base(operation, own)
+        base = base_of(operation, own)
         yield from _in_path(operation, own, other, base)
         yield from _in_query(operation, other, base)
         yield from _in_body(operation, own, other, base)
@@ -187,7 +187,7 @@ def _attack(operation: Operation, place: str, kind: str, other: World, build: Ca
     return Attack(operation, place, kind, tuple(other.ids.get(kind, ())), build, lambda: str(uuid4()))
 
 
-def _base(operation: Operation, own: World) -> Sent:
+def base_of(operation: Operation, own: World) -> Sent:
     """The operation as its own tenant would ask it."""
     told = own.sent.get(operation.id)
     content = operation.told.get("requestBody", {}).get("content", {}).get(JSON, {})
@@ -210,7 +210,7 @@ def _fresh(base: Sent) -> dict[str, str]:
 
 def _cursor(operation: Operation, other: World) -> str:
     """Where the other tenant would go on reading this list."""
-    base = _base(operation, other)
+    base = base_of(operation, other)
     answer = replace(base, query={"per_page": "1"}).to(other.platform, other.variables["accessToken"])
     return str((answer.json or {}).get("next_cursor") or "") if answer.status < DENIED else ""
 

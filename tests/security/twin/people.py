@@ -38,7 +38,8 @@ def everybody(own: World, other: World) -> dict[str, Ask]:
     people = {role: add_member(owner, role) for role in TENANT_ROLES if role != OWNER} | {OWNER: owner}
     for role in PLATFORM_ROLES:
         people[role] = promoted(add_member(owner, ADMIN)).login(tenant_id)
-    people[GUEST] = _guest(add_member(owner, ADMIN), other).login(tenant_id)
+    there, people[GUEST] = own.guest = guest(own, other)
+    there.get("/api/customers/").ok()  # what was remembered of this visit must not serve the next one
     asking = {role: _asks(own.platform, person.token) for role, person in people.items()}
     key = {"X-Publishable-Key": own.variables["publishableKey"]}
     return asking | {NOBODY: _asks(own.platform, ""), VISITOR: _asks(own.platform, "", key)}
@@ -49,12 +50,12 @@ def may_see(role: str, operation: Operation) -> bool:
     return operation.id in ALLOWED.get(role, {})
 
 
-def _guest(person: Person, other: World) -> Person:
+def guest(own: World, other: World) -> tuple[Person, Person]:
+    """Somebody who works for both: with a token for the other tenant, and with one for this."""
+    person = add_member(own.owner, ADMIN)
     path = f"/api/tenants/{other.variables['tenantId']}/members"
     other.owner.post(path, {"email": person.email, "role": VIEWER}).ok(201)
-    there = person.login(other.variables["tenantId"])
-    there.get("/api/customers/").ok()  # what was remembered of this visit must not serve the next one
-    return person
+    return person.login(other.variables["tenantId"]), person.login(own.variables["tenantId"])
 
 
 def _asks(platform: Any, token: str, headers: dict[str, str] | None = None) -> Ask:

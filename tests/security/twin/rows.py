@@ -26,19 +26,28 @@ def unfenced(service: str) -> Iterator[Connection]:
         connection.rollback()
 
 
+def committed(service: str, *statements: str) -> None:
+    """Change the tables of a service, as their owner, for everybody."""
+    url = normalise(os.environ[f"{service.upper()}_SERVICE_DATABASE_OWNER_URL"])
+    with create_engine(url, poolclass=pool.NullPool).begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+
+
 def fingerprints(world: World) -> dict[str, tuple[int, str]]:
     """Of each table: how many rows are this tenant's or its people's, and a hash of them."""
     found = {}
     for service in services():
         with unfenced(service) as connection:
             for name, table in app_of(service).db.metadata.tables.items():
-                rows = sorted(str(tuple(row)) for row in connection.execute(_of(table, world)))
+                rows = sorted(str(tuple(row)) for row in connection.execute(of(world, select(table), table)))
                 found[f"{service}.{name}"] = (len(rows), hashlib.sha256("\n".join(rows).encode()).hexdigest())
     return found
 
 
-def _of(table: Any, world: World) -> Any:
+def of(world: World, query: Any, table: Any) -> Any:
+    """A query of a table, narrowed to the rows of this tenant and its people."""
     tenant_id, people = UUID(world.variables["tenantId"]), [UUID(id) for id in world.ids["user"]]
     subjects = [str(tenant_id), *world.ids["user"]]
     owners = {"tenant_id": [tenant_id], "user_id": people, "subject": subjects}  # a table without any of them is new
-    return select(table).where(or_(*(table.c[name].in_(found) for name, found in owners.items() if name in table.c)))
+    return query.where(or_(*(table.c[name].in_(found) for name, found in owners.items() if name in table.c)))

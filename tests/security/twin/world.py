@@ -17,7 +17,7 @@ from scripts.collection_files.story import CHAPTERS, ending
 from scripts.collection_files.story.people import NEW_PASSWORD
 from tests.api import PEER, Api, Person
 from tests.security.twin import fields
-from tests.services.helpers import app_of, drain
+from tests.services.helpers import app_of, drain, unreachable
 
 CANARY = re.compile(r"cnry[0-9a-f]{32}")
 WORDY = re.compile("[a-z]{2}")
@@ -81,6 +81,8 @@ class World:
     sent: dict[str, Sent] = field(default_factory=dict)
     statuses: list[tuple[str, int]] = field(default_factory=list)
     ids: dict[str, list[str]] = field(default_factory=dict)
+    guest: tuple[Person, ...] = ()  # somebody who works for another tenant too: with a token for it, and for this one
+    tokens: dict[str, str] = field(default_factory=dict)  # who sent what, by the name of the token
     spent: set[str] = field(default_factory=set)  # keys of the other tenant that are ours, too, by now
     fixed: set[str] = field(init=False)  # words that a schema prescribes
 
@@ -100,6 +102,10 @@ class World:
             known["refreshToken"],
             NEW_PASSWORD,
         )
+
+    def again(self, operation: Operation) -> Told:
+        """Send what the story sent last to an operation once more, as whoever sent it."""
+        return self.sent[operation.id].to(self.platform, self.variables.get(self.tokens[operation.id], ""))
 
     def tell(self) -> Iterator[tuple[str, Told]]:
         """Tell the story, a request at a time: operation and answer. People do not leave at its end."""
@@ -124,6 +130,9 @@ class World:
         self.ids["product"].append(api.post("/api/products/", bundle).ok(201)["product"]["id"])
         owner = {"name": f"Owned {self.canary}", "owner_id": self.variables["ownerId"]}
         api.post("/api/customers/", owner).ok(201)
+        forgotten = api.post("/api/customers/", {"name": f"Forgotten {self.canary}"}).ok(201)["customer"]["id"]
+        with unreachable("interaction"):  # so that a fact waits for its delivery
+            api.post(f"/api/customers/{forgotten}/erase").ok()
         branch = {"name": f"Branch {self.canary}"}
         api.post("/api/tenants/", branch, headers={KEY: self.canary}).ok(201)
 
@@ -162,7 +171,7 @@ class World:
         self.statuses.append((request.name, answer.status))
         if answer.status >= DENIED:
             return
-        self.sent[operation.id] = sent
+        self.sent[operation.id], self.tokens[operation.id] = sent, request.token
         for name, way in request.expected.keeps.items() if request.expected else ():
             value = answer.json
             for step in re.findall(r"[^.\[\]]+", way):
