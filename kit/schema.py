@@ -15,7 +15,7 @@ from email_validator import EmailNotValidError, validate_email
 from flask import has_request_context
 from flask_marshmallow import Marshmallow
 from flask_marshmallow.sqla import SQLAlchemySchema
-from marshmallow import RAISE, ValidationError, fields, missing, pre_load, validate
+from marshmallow import INCLUDE, RAISE, ValidationError, fields, missing, pre_load, validate
 from marshmallow import Schema as MarshmallowSchema
 
 from kit import preconditions
@@ -243,7 +243,10 @@ class Moment(fields.AwareDateTime):
 
 
 class Problem(ma.Schema):
-    """An error, as RFC 9457 describes it, with our extra members."""
+    """An error, as RFC 9457 describes it, with our extra members; some errors have more (3.2), like `upstream`."""
+
+    class Meta:
+        unknown = INCLUDE
 
     type = fields.String(required=True)
     title = fields.String(required=True)

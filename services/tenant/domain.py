@@ -175,9 +175,11 @@ def add_member(tenant_id: UUID, *, identifier: str, role: str) -> Membership:
     return membership
 
 
-def change_role(tenant_id: UUID, user_id: UUID, *, role: str) -> Membership:
+def change_role(tenant_id: UUID, user_id: UUID, *, role: str | None = None) -> Membership:
     """Give a member another role; it holds from the next token on, and the old one stops at once."""
     membership = _member_to_change(tenant_id, user_id)
+    if role is None:  # a PUT may hold nothing, as everywhere
+        return membership
     _check_grant(role)
     if membership.role == roles.OWNER and role != roles.OWNER:
         _keep_an_owner(tenant_id)
