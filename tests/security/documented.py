@@ -4,7 +4,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from tests.api import Answer, Api, Person, new_person
@@ -73,6 +73,7 @@ class Operation:
         return {name: value for name, value in self.example.items() if name in self.body.get("required", ())}
 
 
+@lru_cache(maxsize=1)
 def operations(target: Any) -> list[Operation]:
     """Every operation of the merged document."""
     document = Api(target).get("/openapi.json").ok()
