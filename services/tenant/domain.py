@@ -1,5 +1,6 @@
 """The verbs of tenant."""
 
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -141,18 +142,22 @@ def activate_tenant(tenant_id: UUID) -> Tenant:
     return tenant
 
 
-def get_settings(tenant_id: UUID) -> dict[str, Any]:
-    """Every setting of one's tenant: its own value, or the default."""
-    return DEFAULTS | get_tenant(tenant_id).settings
+def get_settings(tenant_id: UUID) -> SimpleNamespace:
+    """Every setting of one's tenant: its own value, or the default; and the tenant's version."""
+    return _settings(get_tenant(tenant_id))
 
 
-def update_settings(tenant_id: UUID, **changes: Any) -> dict[str, Any]:
+def update_settings(tenant_id: UUID, **changes: Any) -> SimpleNamespace:
     """Change the given settings; None puts one back to its default."""
     tenant = _lock(tenant_id)
     kept = tenant.settings | changes
     tenant.settings = {name: value for name, value in kept.items() if value is not None}
     db.session.flush()
-    return DEFAULTS | tenant.settings
+    return _settings(tenant)
+
+
+def _settings(tenant: Tenant) -> SimpleNamespace:
+    return SimpleNamespace(**DEFAULTS | tenant.settings, version=tenant.version)
 
 
 def list_members(tenant_id: UUID, **page: Any) -> Page:

@@ -1,5 +1,6 @@
 """Tenant over HTTP."""
 
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -68,7 +69,7 @@ def activate_tenant(tenant_id: UUID) -> models.Tenant:
 @tenants.get("/<uuid:tenant_id>/settings")
 @requires("tenant:read")
 @tenants.answers(200, schemas.Settings)
-def get_settings(tenant_id: UUID) -> dict[str, Any]:
+def get_settings(tenant_id: UUID) -> SimpleNamespace:
     """Show every setting, defaults included."""
     return domain.get_settings(tenant_id)
 
@@ -77,7 +78,7 @@ def get_settings(tenant_id: UUID) -> dict[str, Any]:
 @requires("tenant:manage")
 @tenants.accepts(schemas.Settings(partial=True))
 @tenants.answers(200, schemas.Settings, message="Settings updated.")
-def update_settings(data: dict[str, Any], tenant_id: UUID) -> dict[str, Any]:
+def update_settings(data: dict[str, Any], tenant_id: UUID) -> SimpleNamespace:
     """Change settings, in part or whole."""
     return domain.update_settings(tenant_id, **data)
 

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from importlib import import_module
 from typing import Any
 
 from tests.api import Answer, Api, Person, new_person
@@ -96,6 +97,13 @@ def is_free_text(name: str, part: Json) -> bool:
     kinds = part.get("type", ())
     is_reference = name.startswith("id_") or name.endswith("_id")
     return "string" in kinds and not is_reference and not {"enum", "format"} & part.keys()
+
+
+def model_of(operation: Operation) -> Any:
+    """The model whose columns the body of an operation fills; None for a body that is no record."""
+    service, _, name = operation.body_name.partition(".")
+    schema = getattr(import_module(f"services.{service}.schemas"), name.removesuffix("Changes"), None)
+    return getattr(getattr(schema, "Meta", None), "model", None)
 
 
 class World:

@@ -9,7 +9,7 @@ import pytest
 
 from kit.db import Entry, Record, TenantOwned
 from kit.lifecycle import Retirable
-from tests.security.documented import Json, Operation, World, operations, record_in
+from tests.security.documented import Json, Operation, World, model_of, operations, record_in
 from tests.tables import Tally
 
 ROW = "writing what is read-only"
@@ -116,10 +116,3 @@ def test_what_the_kit_keeps_is_no_member_that_a_client_may_write(writing: list[O
         if model_of(operation) is not None
     ]
     assert open_to_all == []
-
-
-def model_of(operation: Operation) -> Any:
-    """The model whose columns the body of an operation fills; None for a body that is no record."""
-    service, _, name = operation.body_name.partition(".")
-    schema = getattr(import_module(f"services.{service}.schemas"), name.removesuffix("Changes"), None)
-    return getattr(getattr(schema, "Meta", None), "model", None)
