@@ -9,7 +9,7 @@ def update_customer(data, customer_id):
     return domain.update_customer(customer_id, **data)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any, NoReturn
 
@@ -27,6 +27,9 @@ from kit.pages import Page
 from kit.schema import Query
 
 View = Callable[..., Any]
+
+MOST_ERRORS = 100  # that one answer names
+LONGEST_NAME = 100  # of a field, in characters, as an answer repeats it
 
 
 class RepeatedParameter(BadRequest):
@@ -66,7 +69,19 @@ class Parser(FlaskParser):
 
     def handle_error(self, error: Any, *args: Any, **kwargs: Any) -> NoReturn:
         (errors,) = error.messages.values()
-        raise ValidationError(errors=errors) from error
+        raise ValidationError(errors=first_of(errors, iter(range(MOST_ERRORS)))) from error
+
+
+def first_of(errors: Any, room: Iterator[int]) -> Any:
+    """As many errors as there is room for, by field: an answer must not grow with the names that a body makes up."""
+    if not isinstance(errors, dict):
+        return errors
+    kept = {}
+    for name, inner in errors.items():
+        if not isinstance(inner, dict) and next(room, None) is None:
+            break
+        kept[name[:LONGEST_NAME] if isinstance(name, str) else name] = first_of(inner, room)
+    return kept
 
 
 def dumps(body: Any) -> bytes:

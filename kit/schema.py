@@ -24,6 +24,7 @@ from kit.pages import MAX_PAGE, MAX_PER_PAGE, PER_PAGE
 
 MAX_ITEMS = 50  # of any list or object inside a record
 MAX_DEPTH = 20
+MAX_MEMBERS = 200  # of any object that is no JsonObject
 
 ma = Marshmallow()
 
@@ -89,6 +90,13 @@ class Schema(SQLAlchemySchema):
             attribute = (field.attribute or name) if is_plain else ""
             members.append((field.data_key or name, name, attribute, _writer(field) if is_plain else _whole(field)))
         return members
+
+    @pre_load
+    def refuse_crowds(self, data: Any, **_: Any) -> Any:
+        """Refuse an object of more members than any of ours has, before each of them costs an error of its own."""
+        if isinstance(data, Mapping) and len(data) > MAX_MEMBERS:
+            raise ValidationError(f"An object has at most {MAX_MEMBERS} members here.")
+        return data
 
     @pre_load
     def set_read_only_aside(self, data: Any, **_: Any) -> Any:

@@ -65,10 +65,11 @@ def test_every_name_that_is_not_the_bodys_is_refused_by_name(
             operation.members(read_only=True) if operation.method == "PUT" else {}
         )
         names = (columns(operation.service) | POWERS | operation.body["properties"].keys()) - members.keys()
-        body = world.body_of(operation) | {name: f"forged{secrets.token_hex(4)}" for name in names}
-        answer = world.call(operation, world.address(operation), body)
-        named = answer.json.get("errors", {}) if answer.status == 422 else {}
-        accepted += [f"{operation}: {name} ({answer.status})" for name in names if name not in named]
+        for some in (sorted(names)[::2], sorted(names)[1::2]):  # an answer names a hundred at most
+            body = world.body_of(operation) | {name: f"forged{secrets.token_hex(4)}" for name in some}
+            answer = world.call(operation, world.address(operation), body)
+            named = answer.json.get("errors", {}) if answer.status == 422 else {}
+            accepted += [f"{operation}: {name} ({answer.status})" for name in some if name not in named]
         tried += len(names)
     tally(ROW, tried=tried, bad=len(accepted))
     assert accepted == []

@@ -1,0 +1,120 @@
+"""Nobody learns from a login whether an address is known: not by the answer, not by the work, not by the time."""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from argon2 import PasswordHasher
+
+from tests.api import PASSWORD, Answer, Api, Person, new_person
+from tests.tables import Tally
+
+UNKNOWN = "nobody@example.com"
+SAMPLES = 400
+TOLERANCE = 0.10  # of the medians' ratio; a hash that is left out would be more than half of the time
+WRONG = ("short", "wrong horse battery", "x" * 1000, "")
+
+
+@pytest.fixture(scope="module")
+def known(platform: Any) -> Person:
+    return new_person(platform)
+
+
+@pytest.fixture
+def hashes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Each computation of Argon2, as it happens."""
+    done: list[str] = []
+    for name in ("hash", "verify"):
+        original = getattr(PasswordHasher, name)
+
+        def counted(self: Any, *args: Any, original: Any = original, name: str = name, **options: Any) -> Any:
+            done.append(name)
+            return original(self, *args, **options)
+
+        monkeypatch.setattr(PasswordHasher, name, counted)
+    return done
+
+
+def login(api: Api, email: str, password: str) -> Answer:
+    return api.post("/auth/login", {"email": email, "password": password})
+
+
+def told(answer: Answer) -> tuple[int, dict[str, Any], dict[str, str]]:
+    """All of an answer but what differs between any two."""
+    body = {name: value for name, value in answer.json.items() if name != "request_id"}
+    headers = {name: value for name, value in answer.headers.items() if name != "X-Request-Id"}
+    return answer.status, body, headers
+
+
+@pytest.mark.parametrize("password", WRONG, ids=lambda text: f"{len(text)} characters")
+def test_a_known_and_an_unknown_address_get_the_same_answer(api: Api, known: Person, password: str) -> None:
+    assert told(login(api, known.email, password)) == told(login(api, UNKNOWN, password))
+
+
+def test_a_person_who_was_put_out_of_use_looks_like_nobody(api: Api, platform: Any) -> None:
+    from tests.services.helpers import app_of
+
+    gone = new_person(platform)
+    app = app_of("auth")
+    with app.app_context():
+        from services.auth.domain.people import find
+
+        user = find(gone.email)
+        assert user is not None
+        user.is_active = False
+        app.db.session.commit()
+    assert told(login(api, gone.email, PASSWORD)) == told(login(api, UNKNOWN, PASSWORD))
+
+
+@pytest.mark.parametrize("password", WRONG, ids=lambda text: f"{len(text)} characters")
+def test_the_same_work_is_done_for_anybody(api: Api, known: Person, hashes: list[str], password: str) -> None:
+    login(api, UNKNOWN, password)  # the first of a process makes the hash to compare with
+    counts = []
+    for email in (known.email, UNKNOWN):
+        hashes.clear()
+        login(api, email, password)
+        counts.append(list(hashes))
+    assert counts == [["verify"], ["verify"]]
+
+
+def test_registering_a_taken_address_hashes_as_much_as_a_free_one(api: Api, known: Person, hashes: list[str]) -> None:
+    """That an address is taken is told (409), as documented: whoever registers has to know. The time adds nothing."""
+    counts = []
+    for email, status in ((known.email, 409), (f"free.{known.email}", 201)):
+        hashes.clear()
+        assert api.post("/auth/register", {"email": email, "password": PASSWORD}).status == status
+        counts.append(list(hashes))
+    assert counts == [["hash"], ["hash"]]
+
+
+def medians(*asks: Callable[[], object]) -> list[float]:
+    """The median processor time of each, asked in turn, so that what the machine does otherwise falls on all alike."""
+    taken: list[list[float]] = [[] for _ in asks]
+    for _ in range(SAMPLES):
+        for times, ask in zip(taken, asks, strict=True):
+            started = time.perf_counter()
+            ask()
+            times.append(time.perf_counter() - started)
+    return [statistics.median(times) for times in taken]
+
+
+@pytest.mark.long
+def test_the_time_of_a_login_says_nothing(
+    api: Api, known: Person, monkeypatch: pytest.MonkeyPatch, tally: Tally
+) -> None:
+    monkeypatch.setenv("PASSWORD_HASH_MEMORY_KIB", "19456")
+    person = new_person(known.target)  # whose hash has the cost of production
+    asks = [
+        lambda: login(api, person.email, "wrong horse battery"),
+        lambda: login(api, UNKNOWN, "wrong horse battery"),
+        lambda: login(api, person.email, "x" * 1000),
+        lambda: login(api, UNKNOWN, "x"),
+    ]
+    for ask in asks:
+        ask()
+    times = medians(*asks)
+    ratio = max(times) / min(times)
+    tally("telling addresses by time", tried=SAMPLES * len(asks), bad=int(ratio > 1 + TOLERANCE), note=f"{ratio:.3f}")
+    assert ratio <= 1 + TOLERANCE
