@@ -1,0 +1,122 @@
+"""Floods: who sends too much is stopped, cheaply, and honest people elsewhere do not notice."""
+
+import os
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from argon2 import PasswordHasher
+from werkzeug.test import Client
+
+from gateway.limits import Limits
+from tests.api import PASSWORD, new_person
+from tests.gateway.stack import Stack, stack
+from tests.security.test_abuse import BOMBS, MEBIBYTE
+from tests.tables import Tally
+from tests.topologies import running
+
+QUOTA = 5
+FLOOD = 200
+HEADERS = 100_000
+GROWTH = 80 * MEBIBYTE
+ROUNDS, WARM_UP = 15, 30
+STALLED = 40
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A gateway in a gunicorn of ours."""
+    with stack("mounted", tmp_path_factory.mktemp("floods")) as built:
+        yield built
+
+
+def test_a_flood_of_logins_is_stopped_and_others_still_log_in(
+    platform: Any, monkeypatch: pytest.MonkeyPatch, tally: Tally
+) -> None:
+    person = new_person(platform)
+    hashed: list[str] = []
+    verify = PasswordHasher.verify
+    monkeypatch.setattr(PasswordHasher, "verify", lambda *args: hashed.append("") or verify(*args))
+    monkeypatch.setenv("RATE_LIMIT_LOGIN", str(QUOTA))
+    monkeypatch.setattr(platform.proxy, "limits", Limits(lambda: 0))  # a minute in which no time passes
+
+    def login(address: str, password: str) -> int:
+        body = {"email": person.email, "password": password}
+        return Client(platform).post("/auth/login", json=body, environ_base={"REMOTE_ADDR": address}).status_code
+
+    guesses = Counter(login("203.0.113.7", f"guess number {number}") for number in range(FLOOD))
+    assert guesses == {401: QUOTA, 429: FLOOD - QUOTA}
+    assert len(hashed) == QUOTA, "a refused guess costs no hash"
+    assert login("203.0.113.7", PASSWORD) == 429
+    honest = [login(f"198.51.100.{number}", PASSWORD) for number in range(10)]
+    tally("guesses in a flood", tried=FLOOD, bad=guesses[200])
+    assert honest == [200] * 10
+
+
+@pytest.mark.parametrize("line", [b"X-%d: v\r\n", b"X-Same: %d\r\n", b"X_%d: v\r\n", b"Cookie: c%d=v\r\n"])
+def test_a_hundred_thousand_headers_are_refused_and_nobody_waits(gateway: Stack, line: bytes) -> None:
+    with closing(socket.create_connection(("127.0.0.1", gateway.port), timeout=20)) as client:
+        with suppress(ConnectionError):  # the other side may close before it has read them all
+            client.sendall(b"GET /api/customers HTTP/1.1\r\nHost: x\r\n")
+            client.sendall(b"".join(line % number for number in range(HEADERS)) + b"\r\n")
+        with suppress(ConnectionError):
+            assert client.recv(65536).startswith(b"HTTP/1.1 431 ")
+    assert requests.get(f"http://127.0.0.1:{gateway.port}/live", timeout=5).status_code == 200
+
+
+def test_bodies_that_never_end_leave_room_for_others(gateway: Stack) -> None:
+    head = b"POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
+    stalled = [socket.create_connection(("127.0.0.1", gateway.port), timeout=20) for _ in range(STALLED)]
+    try:
+        for client in stalled:
+            client.sendall(head)
+        for _ in range(5):
+            assert requests.get(f"http://127.0.0.1:{gateway.port}/live", timeout=5).status_code == 200
+    finally:
+        for client in stalled:
+            client.close()
+
+
+def resident(pids: set[int]) -> int:
+    """Bytes of memory that these processes hold."""
+    lines = [Path(f"/proc/{pid}/statm").read_text().split()[1] for pid in pids]
+    return sum(map(int, lines)) * os.sysconf("SC_PAGE_SIZE")
+
+
+def workers(home: Path) -> set[int]:
+    """The processes of a running platform, but for Postgres."""
+    found = set()
+    for folder in Path("/proc").iterdir():
+        with suppress(OSError):
+            told, name = (folder / "environ").read_bytes(), (folder / "cmdline").read_bytes()
+            if folder.name.isdigit() and str(home).encode() in told and b"gunicorn" in name:
+                found.add(int(folder.name))
+    return found
+
+
+@pytest.mark.long
+def test_hostile_bodies_leave_no_memory_behind(tmp_path: Path, tally: Tally) -> None:
+    with running("solo", tmp_path) as platform:
+        person = new_person(platform.url)
+        headers = {"Authorization": f"Bearer {person.token}", "Content-Type": "application/json"}
+
+        def throw() -> None:
+            for body in [*BOMBS.values(), b" " * 9 * MEBIBYTE]:
+                answer = requests.post(platform.url + "/api/customers/", data=body, headers=headers, timeout=30)
+                assert 400 <= answer.status_code < 500
+
+        for _ in range(WARM_UP):  # until every thread has had its turn, and keeps the room that it needed
+            throw()
+        before = resident(workers(platform.home))
+        for _ in range(ROUNDS):
+            throw()
+        grown = resident(workers(platform.home)) - before
+    tried = ROUNDS * (len(BOMBS) + 1)
+    tally("memory after hostile bodies", tried=tried, bad=int(grown > GROWTH), note=f"{grown / MEBIBYTE:+.0f} MiB")
+    assert before > 0
+    assert grown <= GROWTH
