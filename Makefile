@@ -53,6 +53,10 @@ attack: .venv/dev.stamp ## Attack it, in the long form, and print what got throu
 faults: .venv/dev.stamp ## Break it: kill, starve and slow down its parts, and print what was lost
 	LONG=yes $(RUN) -m pytest tests/faults $(PYTEST_ARGS)
 
+audit: .tools/uv-$(UV_VERSION).stamp ## Ask the public database of vulnerabilities about every library (needs the network)
+	@$(UV) export --quiet --locked --all-groups --no-hashes --no-emit-project -o .venv/audit.txt
+	@$(UV) tool run --quiet pip-audit --strict --no-deps --disable-pip -r .venv/audit.txt
+
 test-compose: .venv/dev.stamp ## Build and try the containers, where Docker runs (CI_DOCKER=1 demands it)
 	$(RUN) -m pytest -rs tests/deploy/live.py
 
