@@ -14,6 +14,8 @@ from argon2 import PasswordHasher
 from werkzeug.test import Client
 
 from gateway.limits import Limits
+from kit.app import MAX_BODY_BYTES
+from kit.config import WEB_THREADS
 from tests.api import PASSWORD, new_person
 from tests.gateway.stack import Stack, stack
 from tests.security.test_abuse import BOMBS, MEBIBYTE
@@ -23,7 +25,7 @@ from tests.topologies import running
 QUOTA = 5
 FLOOD = 200
 HEADERS = 100_000
-GROWTH = 80 * MEBIBYTE
+GROWTH = WEB_THREADS.default * MAX_BODY_BYTES  # each thread may keep the room of the largest body
 ROUNDS, WARM_UP = 15, 30
 STALLED = 40
 
