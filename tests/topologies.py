@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,12 +36,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Running:
-    """A platform that answers: its topology, its ports by component, its generated folder, and what it printed."""
+    """A platform that answers: its topology, its ports by component, its generated folder, what it printed, and its
+    supervisor."""
 
     topology: str
     ports: dict[str, int]
     home: Path
     output: Path
+    supervisor: subprocess.Popen[bytes]
 
     @property
     def url(self) -> str:
@@ -76,22 +78,28 @@ def environment(home: Path, ports: dict[str, int]) -> dict[str, str]:
 
 
 @contextmanager
-def running(topology: str, folder: Path) -> Iterator[Running]:
-    """Start a topology in a folder of its own, wait until its gateway is ready, and stop it at the end."""
+def running(
+    topology: str, folder: Path, settings: Mapping[str, str] | None = None, ports: dict[str, int] | None = None
+) -> Iterator[Running]:
+    """Start a topology in a folder of its own, wait until its gateway is ready, and stop it at the end.
+
+    `settings` are further variables; `ports` are those of one that ran in this folder before.
+    """
     components = ("gateway", *services())
-    ports = dict(zip(components, free_ports(len(components)), strict=True))
-    platform = Running(topology, ports, folder / "alicerce", folder / "output")
-    with platform.output.open("w") as output:
+    ports = ports or dict(zip(components, free_ports(len(components)), strict=True))
+    home, said = folder / "alicerce", folder / "output"
+    with said.open("a") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "alicerce", "run", "--topology", topology],
             cwd=ROOT,
-            env=environment(platform.home, ports),
+            env=environment(home, ports) | dict(settings or {}),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             preexec_fn=die_with_parent(signal.SIGTERM),
         )
+    platform = Running(topology, ports, home, said, process)
 
     def ready() -> bool:
         assert process.poll() is None, platform.output.read_text()
