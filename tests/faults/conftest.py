@@ -1,0 +1,5 @@
+"""Real topologies, to be broken."""
+
+from tests.running import solo, split
+
+__all__ = ["solo", "split"]
