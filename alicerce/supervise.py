@@ -117,7 +117,8 @@ class Supervisor:
             self._record()
         self._prepare()
         if self.topology == "split":
-            self.environment |= {f"{n.upper()}_SERVICE_URL": f"http://{LOCAL}:{where[n]}" for n in names[1:]}
+            reached = {f"{n.upper()}_SERVICE_URL": f"http://{LOCAL}:{where[n]}" for n in names[1:]}
+            self.environment |= {name: url for name, url in reached.items() if not lookup(name)}
         for name, listener in listeners.items():
             package = "gateway" if name == "gateway" else f"services.{name}"
             if self.topology == "solo":

@@ -78,11 +78,12 @@ class Project:
             (folder / "services" / noun / "migrations").mkdir()
             (folder / "services" / noun / "migrations" / "0001_first.py").touch()
         self.home = folder / ".alicerce"
+        self.settings: dict[str, str] = {}
         self.supervisors: list[subprocess.Popen[str]] = []
 
     def environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        return {**kept, "GATEWAY_PORT": str(self.port), "PYTHONDONTWRITEBYTECODE": "1"}
+        return {**kept, "GATEWAY_PORT": str(self.port), "PYTHONDONTWRITEBYTECODE": "1", **self.settings}
 
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -194,6 +195,13 @@ def test_split_runs_a_process_per_service(project: Project, eventually: Eventual
     log = project.command("logs", "auth").stdout
     assert "SAID-BY-services.auth" in log
     assert "customer" not in log
+
+
+def test_an_address_that_was_given_is_kept(project: Project, eventually: Eventually) -> None:
+    project.settings["CUSTOMER_SERVICE_URL"] = "http://127.0.0.1:1"
+    project.run("split")
+    ready(project, eventually)
+    assert project.get().endswith(" http://127.0.0.1:1")
 
 
 def test_a_second_run_is_refused(project: Project, eventually: Eventually) -> None:
