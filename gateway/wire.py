@@ -4,9 +4,6 @@ Nothing is followed, decoded, stored or taken from the environment. urllib3's co
 pool would rewrite the target (`%zz` into `%25zz`), and what is routed has to be what arrives.
 """
 
-import io
-import socket
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from http.client import HTTPException
@@ -14,7 +11,6 @@ from queue import Empty, Full, LifoQueue
 from typing import Any
 from urllib.parse import urlsplit
 
-from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
 from urllib3.response import HTTPResponse
 
@@ -30,74 +26,13 @@ from gateway.upstream import (
 from kit import transport
 from kit.client import address
 from kit.config import WEB_THREADS
+from kit.timed import TimedHTTP, TimedHTTPS
 
 CONNECT_S = 1.0
 CHUNK = 64 * 1024
 REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 
-
-class Timed:
-    """A socket whose waits all end at one deadline.
-
-    A timeout of the socket begins anew with every byte, so a service that drips its headers could hold us for ever.
-    """
-
-    def __init__(self, inner: socket.socket) -> None:
-        self.inner = inner
-        self.deadline = 0.0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
-
-    def settimeout(self, seconds: float | None) -> None:
-        """urllib3 sets the connection's own timeout before each step; the deadline knows better."""
-
-    def sendall(self, data: Any) -> None:
-        self.arm()
-        self.inner.sendall(data)
-
-    def makefile(self, mode: str) -> io.BufferedReader:
-        return io.BufferedReader(Reader(self), CHUNK)
-
-    def arm(self) -> None:
-        """Let the next wait end at the deadline. Raises TimeoutError when that has passed."""
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        self.inner.settimeout(left)
-
-
-class Reader(io.RawIOBase):
-    """What arrives at a timed socket. The file below keeps the socket open for as long as it is read (HTTP/1.0)."""
-
-    def __init__(self, timed: Timed) -> None:
-        self.timed, self.below = timed, timed.inner.makefile("rb", buffering=0)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        self.timed.arm()
-        return self.below.readinto(buffer)
-
-    def close(self) -> None:
-        self.below.close()
-        super().close()
-
-
-class Plain(HTTPConnection):
-    def connect(self) -> None:
-        super().connect()
-        self.sock: Any = Timed(self.sock)
-
-
-class Secure(HTTPSConnection):
-    def connect(self) -> None:
-        super().connect()
-        self.sock: Any = Timed(self.sock)
-
-
-Connection = Plain | Secure
+Connection = TimedHTTP | TimedHTTPS
 
 
 class Http:
@@ -106,7 +41,7 @@ class Http:
     def __init__(self, service: str, url: str) -> None:
         parts = urlsplit(url)
         self.service = service
-        self._kind: type[Connection] = Secure if parts.scheme == "https" else Plain
+        self._kind: type[Connection] = TimedHTTPS if parts.scheme == "https" else TimedHTTP
         self._host, self._port = parts.hostname or "", parts.port
         self._idle: LifoQueue[Connection] = LifoQueue(maxsize=WEB_THREADS())
 
@@ -153,10 +88,11 @@ class Http:
             if not connection.is_connected:
                 connection.timeout = min(CONNECT_S, request.left())
                 connection.connect()
-            connection.sock.deadline = request.deadline
+            connection.timeout = request.left()
             body, headers = request.body or None, dict(request.headers)
             sent: dict[str, Any] = {"body": body, "headers": headers, "preload_content": False, "decode_content": False}
             connection.request(request.method, request.target, **sent)
+            connection.timeout = request.left()
             response = connection.getresponse()
         except (NewConnectionError, ConnectTimeoutError) as error:
             raise UpstreamUnavailable(upstream=self.service, retry_after_s=1) from error

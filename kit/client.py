@@ -6,7 +6,7 @@ environment; identity, trace and deadline travel along; and a dead sibling becom
 
 import dataclasses
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from http.cookiejar import DefaultCookiePolicy
 from types import SimpleNamespace
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -17,11 +17,14 @@ import orjson
 import requests
 from flask import g
 from requests.adapters import BaseAdapter, HTTPAdapter
+from urllib3.exceptions import ReadTimeoutError
 
 from kit import deadline, identity, telemetry, trace, transport
-from kit.config import ConfigurationError, lookup
+from kit.bulkhead import Bulkhead
+from kit.config import WEB_THREADS, ConfigurationError, lookup
 from kit.errors import BadGateway, DeadlineExceeded, Problem, Unavailable
 from kit.identity import current
+from kit.timed import POOLS
 
 CONNECT_S = 1.0
 READ_S = 5.0
@@ -58,6 +61,14 @@ class InProcess(BaseAdapter):
         """Nothing is held open."""
 
 
+class Timely(HTTPAdapter):
+    """Over HTTP; the read timeout is that of the whole answer, not of each of its bytes."""
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options)
+        self.poolmanager.pool_classes_by_scheme = POOLS
+
+
 @lru_cache(maxsize=2)
 def _session(in_process: bool) -> requests.Session:
     session = requests.Session()
@@ -66,6 +77,12 @@ def _session(in_process: bool) -> requests.Session:
     session.headers.clear()
     session.mount("http://", InProcess() if in_process else HTTPAdapter(pool_maxsize=32))
     return session
+
+
+@cache
+def _bulkhead(sibling: str) -> Bulkhead:
+    """A quarter of this process's threads: what does not need the sibling keeps the others."""
+    return Bulkhead(max(1, WEB_THREADS() // 4))
 
 
 class Sibling:
@@ -88,31 +105,33 @@ class Sibling:
 
     def _send(self, method: str, path: tuple[object, ...], query: Any, fields: Any) -> Any:
         url = address(self.name) + "".join("/" + quote(str(part), safe="") for part in path)
-        left = deadline.spend() / 1000
         request: dict[str, Any] = {
             "method": method,
             "url": url,
             "params": query or None,
             "data": None if fields is None else orjson.dumps(fields, default=str),
             "headers": self._headers(internal=path[0] == "internal"),
-            "timeout": (min(CONNECT_S, left), min(READ_S, left)),
             "allow_redirects": False,
         }
-        for attempt in (1, 2):
-            try:
-                return self._read(self._ask(request, attempt - 1))
-            except requests.Timeout as error:
-                raise DeadlineExceeded(f"{self.name} did not answer in time.", upstream=self.name) from error
-            except requests.RequestException as error:
-                if method != "GET" or attempt == 2:
-                    raise self._unavailable() from error
+        with _bulkhead(self.name).place(self._unavailable()):
+            for attempt in (1, 2):
+                try:
+                    return self._read(self._ask(request, attempt - 1))
+                except requests.RequestException as error:
+                    if _is_late(error):
+                        late = f"{self.name} did not answer in time."
+                        raise DeadlineExceeded(late, upstream=self.name) from error
+                    if method != "GET" or attempt == 2:
+                        raise self._unavailable() from error
         raise AssertionError("unreachable")
 
     def _ask(self, request: dict[str, Any], repeated: int) -> requests.Response:
         asked = telemetry.ask(trace.current_hop() or trace.aside(), request["method"], request["url"], repeated)
         request["headers"] |= asked.headers()
+        left = deadline.spend() / 1000
+        timeout = (min(CONNECT_S, left), min(READ_S, left))
         try:
-            response = _session(transport.mounted(self.name) is not None).request(**request)
+            response = _session(transport.mounted(self.name) is not None).request(**request, timeout=timeout)
         except Exception as error:
             telemetry.heard(asked, None, type(error).__qualname__)
             raise
@@ -152,6 +171,11 @@ class Sibling:
         problem = Problem(body.get("message"), code=body["code"], errors=body.get("errors"))
         problem.status = status
         return problem
+
+
+def _is_late(error: requests.RequestException) -> bool:
+    """Whether time ran out; of a body on its way, `requests` says that the connection failed."""
+    return isinstance(error, requests.Timeout) or any(isinstance(cause, ReadTimeoutError) for cause in error.args)
 
 
 def _shaped(body: Any, shape: type[T]) -> T:

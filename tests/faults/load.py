@@ -60,7 +60,7 @@ Job = Callable[[], Call]
 
 @dataclass
 class Load:
-    """A few clients that take turns at some jobs, each a request after the other, until the block ends."""
+    """A few clients, each with one of the jobs, who do it again and again until the block ends."""
 
     url: str
     jobs: Sequence[Job]
@@ -71,7 +71,8 @@ class Load:
 
     def __post_init__(self) -> None:
         self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._work, args=(n,), daemon=True) for n in range(self.clients)]
+        jobs = [self.jobs[client % len(self.jobs)] for client in range(self.clients)]
+        self._threads = [threading.Thread(target=self._work, args=(job,), daemon=True) for job in jobs]
 
     def __enter__(self) -> "Load":
         for thread in self._threads:
@@ -84,12 +85,11 @@ class Load:
             thread.join(GIVE_UP_S + ANSWER_S)
             assert not thread.is_alive()
 
-    def _work(self, turn: int) -> None:
+    def _work(self, job: Job) -> None:
         with requests.Session() as session:
             session.trust_env = False
             while not self._over.wait(self.pause_s):
-                self._settle(session, self.jobs[turn % len(self.jobs)]())
-                turn += 1
+                self._settle(session, job())
 
     def _settle(self, session: requests.Session, call: Call) -> None:
         """Ask until the outcome is known: the same key, so that the effect happens once."""
@@ -126,9 +126,10 @@ class Load:
         """The tries that were answered 2xx, and begun since a moment; of one kind, or of all."""
         return [a for a in list(self.attempts) if 200 <= a.status < 300 and a.began >= since and kind in ("", a.kind)]
 
-    def failed(self, *, since: float = 0.0) -> list[Attempt]:
+    def failed(self, kind: str = "", *, since: float = 0.0) -> list[Attempt]:
         """The tries that were not."""
-        return [a for a in list(self.attempts) if not 200 <= a.status < 300 and a.began >= since]
+        others = (a for a in list(self.attempts) if not 200 <= a.status < 300)
+        return [a for a in others if a.began >= since and kind in ("", a.kind)]
 
     def go_on(self, count: int, kind: str = "") -> None:
         """Wait for so many good answers from now on."""
@@ -140,11 +141,14 @@ class Load:
         eventually(lambda: self.good(kind, since=since), f"a good answer after the fault: {self.said()}")
         return min(a.ended for a in self.good(kind, since=since)) - since
 
-    def p99(self, kind: str, since: float, until: float) -> float:
-        """The 99th percentile of the seconds that good requests of a kind took, begun within two moments."""
-        times = sorted(a.seconds for a in self.good(kind, since=since) if a.began < until)
-        assert times
-        return times[min(len(times) - 1, int(len(times) * 0.99))]
+    def slowed(self, since: float) -> None:
+        """Wait until a try that began after this moment took a second."""
+        eventually(lambda: any(a.began > since and a.seconds > 1 for a in list(self.attempts)), "a slow answer")
+
+    def p99(self, since: float, until: float) -> float:
+        """The 99th percentile of the seconds that good requests took which began between two moments."""
+        times = sorted(a.seconds for a in self.good(since=since) if a.began < until)
+        return times[int(len(times) * 0.99)]
 
     def said(self) -> str:
         """How many tries ended how."""

@@ -77,6 +77,7 @@ def reset(link: Link, piece: bytes) -> None:
     """Half of the answer, and a reset."""
     link.client.sendall(piece[: len(piece) // 2])
     link.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    link.client.shutdown(socket.SHUT_RD)  # or the thread that reads from it would keep it open
     link.client.close()
     raise ConnectionResetError
 
@@ -116,6 +117,7 @@ class FaultProxy:
         self._over = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port = int(self._listener.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> "FaultProxy":
         threading.Thread(target=self._accept, daemon=True).start()
