@@ -75,7 +75,8 @@ def _session(in_process: bool) -> requests.Session:
     session.trust_env = False
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     session.headers.clear()
-    session.mount("http://", InProcess() if in_process else HTTPAdapter(pool_maxsize=32))
+    session.mount("http://", InProcess() if in_process else Timely(pool_maxsize=32))
+    session.mount("https://", Timely(pool_maxsize=32))
     return session
 
 
