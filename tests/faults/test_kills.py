@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,20 @@ def test_a_worker_is_killed(tmp_path: Path, tally: Tally) -> None:
 @pytest.mark.parametrize("name", ["customer", "gateway", "postgres"])
 def test_a_part_of_split_is_killed(split: Running, name: str, tally: Tally) -> None:
     survive(split, f"kill -9: {name} (split)", lambda p: kill(*whole(p, name)), tally)
+
+
+def test_the_supervisor_is_killed_and_started_again(tmp_path: Path, tally: Tally) -> None:
+    with ExitStack() as platforms:
+        first = platforms.enter_context(running("solo", tmp_path))
+        books = Books(new_person(first.url))
+        with Load(first.url, [books.customer, books.payment]) as load:
+            load.go_on(BEFORE)
+            kill(first.supervisor.pid)
+            first.supervisor.wait()
+            platforms.enter_context(running("solo", tmp_path, ports=first.ports))
+            recovery = load.recovered(time.monotonic())
+            load.go_on(AFTER)
+        found = books.check(load)
+    note = f"{found.acknowledged} acknowledged, {len(load.failed())} failed tries, recovery {recovery:.1f} s"
+    tally("kill -9: supervisor (solo)", tried=len(load.attempts), bad=found.bad, note=note)
+    assert found.bad == 0, (found, load.said())
