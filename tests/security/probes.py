@@ -231,6 +231,7 @@ PASSING = [
     Probe("SCRIPT_NAME", get("/api/customers", b"SCRIPT_NAME: /api\r\nPATH_INFO: /admin\r\n"), (200,)),
     Probe("Script-Name", get("/api/customers", b"Script-Name: /api\r\nPath-Info: /admin\r\n"), (200,)),
     Probe("X_User_Id", get("/api/customers", b"X_User_Id: root\r\nX-User_Id: root\r\nTxn_Token: x\r\n"), (200,)),
+    Probe("a hyphen as underscore", get("/api/customers", b"If_Match: x\r\nIdempotency_Key: k1234567\r\n"), (200,)),
     Probe("two X-User-Ids", get("/api/customers", b"X-User-Id: root\r\nX-User-Id: you\r\n"), (200,)),
     Probe("two X-Tenant-Ids", get("/api/customers", b"X-Tenant-Id: all\r\nX-Tenant-Id: none\r\n"), (200,)),
     Probe("bytes in a value", get("/api/customers", b"User-Agent: \xe9\xff\r\n"), (200,)),
