@@ -47,6 +47,9 @@ dev: .venv/run.stamp ## Start everything, and again what you change (service=cus
 test: .venv/dev.stamp ## Run all tests (PYTEST_ARGS="-k tenant" for some)
 	$(RUN) -m pytest -n 2 $(PYTEST_ARGS)
 
+test-long: .venv/dev.stamp ## Run what takes longer: the scaffold, reloading, a platform that stands still
+	LONG=yes $(RUN) -m pytest -n 2 -m long --ignore tests/security --ignore tests/faults $(PYTEST_ARGS)
+
 attack: .venv/dev.stamp ## Attack it, in the long form, and print what got through
 	LONG=yes $(RUN) -m pytest -n 2 tests/security $(PYTEST_ARGS)
 

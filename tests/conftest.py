@@ -90,7 +90,7 @@ def service(platform: Any) -> Callable[[str], Api]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave what takes minutes to `make attack` and `make faults`, which set LONG=yes."""
+    """Leave what takes long to `make test-long`, `make attack` and `make faults`, which set LONG=yes."""
     if not os.environ.get("LONG"):
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker(tables.LONG)])
         items[:] = [item for item in items if not item.get_closest_marker(tables.LONG)]

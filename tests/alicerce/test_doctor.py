@@ -199,6 +199,7 @@ def problems_of(platform: Running) -> list[str]:
     return [finding["message"] for finding in found if finding["state"] == "problem"]
 
 
+@pytest.mark.long
 def test_what_runs_is_healthy_until_it_stands_still(tmp_path: Path) -> None:
     with running("solo", tmp_path) as platform:
         assert problems_of(platform) == []

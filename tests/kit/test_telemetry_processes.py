@@ -98,6 +98,7 @@ def test_one_service_may_be_switched_on_alone(tmp_path: Path) -> None:
     assert python(code, tmp_path, CUSTOMER_SERVICE_OTEL_ENABLED="true").stdout.strip() == "['customer']"
 
 
+@pytest.mark.long
 def test_each_component_may_have_a_sampler_of_its_own(tmp_path: Path) -> None:
     shown = "print({name: tracer.sampler.get_description() for name, tracer in telemetry._tracers.items()})"
     settings = {"OTEL_TRACES_SAMPLER": "always_on", "AUTH_SERVICE_OTEL_TRACES_SAMPLER": "always_off"}

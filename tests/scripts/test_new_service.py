@@ -42,6 +42,7 @@ def put_on_the_map(tree: Path, printed: str) -> None:
     assert not any(places.values())
 
 
+@pytest.mark.long
 def test_a_new_service_is_green_once_it_is_on_the_map(tmp_path: Path) -> None:
     tree = copy_of_the_tree(tmp_path)
     made = python(tree, "scripts/new_service.py", "parcel")
@@ -51,11 +52,9 @@ def test_a_new_service_is_green_once_it_is_on_the_map(tmp_path: Path) -> None:
     for rule in ("compose_and_the_example_environment", "readme_maps_each", "rows_in_the_public_table"):
         assert re.search(rf"^FAILED .*{rule}", red.stdout, re.MULTILINE), red.stdout
     put_on_the_map(tree, made.stdout)
-    files = ["tests/services/test_parcel.py", "tests/security/test_catalogue.py", "tests/test_architecture.py"]
-    files.append("tests/deploy/test_compose.py")
-    green = pytest_in(
-        tree, *files, "-k", "parcel or database or environment or prefixes or functions or inside or commits or compose"
-    )
+    files = [*rules, "tests/services/test_parcel.py", "tests/security/test_catalogue.py"]
+    named = "parcel or every_database or environment or prefixes or functions or inside or commits or server_of_its_own"
+    green = pytest_in(tree, *files, "-k", named, "--durations=8")
     assert green.returncode == 0, green.stdout
     for check in (["ruff", "check"], ["ruff", "format", "--check"], ["alicerce.check_models"]):
         checked = python(tree, "-m", *check)

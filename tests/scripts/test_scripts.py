@@ -121,6 +121,7 @@ def title(address: str) -> str:
         return ""
 
 
+@pytest.mark.long
 def test_a_changed_file_is_served_and_a_broken_one_is_mended(tmp_path: Path, ports: dict[str, int]) -> None:
     tree = copy_of_the_tree(tmp_path)
     source = tree / "services" / "product" / "routes.py"
