@@ -13,7 +13,11 @@ from gateway.proxy import Proxy
 from kit import transport
 
 TABLE = (
-    routes.Door("echo", ("/api",), "GET /things\nPOST /things\nGET /open open\nPOST /open open\nPUT /things/<id>"),
+    routes.Door(
+        "echo",
+        ("/api",),
+        "GET /things\nPOST /things\nGET /open open\nPOST /open open\nPUT /things/<id>\nGET /shop optional",
+    ),
     routes.Door(
         "vault",
         ("/auth",),
@@ -21,7 +25,7 @@ TABLE = (
         credentials=True,
     ),
 )
-OFF = {"RATE_LIMIT_ADDRESS": "0", "RATE_LIMIT_LOGIN": "0", "RATE_LIMIT_USER": "0", "RATE_LIMIT_TENANT": "0"}
+OFF = dict.fromkeys([f"RATE_LIMIT_{whose}" for whose in ("ADDRESS", "LOGIN", "USER", "TENANT", "KEY")], "0")
 
 
 @dataclass

@@ -13,7 +13,7 @@ from kit.config import ConfigurationError
 from tests.api import Answer, Api, Person, add_member
 from tests.gateway.fronts import Build, Front, building
 
-DEFAULTS = ("RATE_LIMIT_ADDRESS", "RATE_LIMIT_LOGIN", "RATE_LIMIT_USER", "RATE_LIMIT_TENANT")
+DEFAULTS = ("RATE_LIMIT_ADDRESS", "RATE_LIMIT_LOGIN", "RATE_LIMIT_USER", "RATE_LIMIT_TENANT", "RATE_LIMIT_KEY")
 
 
 @dataclass
@@ -213,6 +213,19 @@ def test_a_tenant_is_limited_and_a_person_who_is_refused_does_not_use_it_up(buil
     assert statuses(lambda: mine.get("/api/things"), 9) == [200, 200, *[429] * 7]
     assert theirs.get("/api/things").status == 200
     assert theirs.get("/api/things").problem(429, "too_many_requests")["limit"] == "tenant"
+
+
+def test_visitors_with_one_publishable_key_share_its_quota_and_who_is_logged_in_does_not_use_it(
+    build: Build, owner: Person
+) -> None:
+    front = build(RATE_LIMIT_KEY="2")
+    visitor, shop = Api(front), {"X-Publishable-Key": "pk_one"}
+    assert statuses(lambda: Api(front, owner.token).get("/api/shop", headers=shop), 3) == [200] * 3
+    assert statuses(lambda: visitor.get("/api/shop", headers=shop), 3) == [200, 200, 429]
+    assert visitor.get("/api/shop", headers=shop).problem(429, "too_many_requests")["limit"] == "key"
+    assert visitor.get("/api/shop", headers={"X-Publishable-Key": "pk_two"}).status == 200
+    assert statuses(lambda: visitor.get("/api/shop"), 3) == [200] * 3
+    assert statuses(lambda: visitor.get("/api/open", headers=shop), 3) == [200] * 3
 
 
 def test_only_a_checked_token_says_whose_bucket_it_is(build: Build, owner: Person) -> None:
