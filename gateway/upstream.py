@@ -4,17 +4,17 @@ Waiting is bounded: a service may have at most half of this process's threads wa
 leaves the others their threads.
 """
 
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from kit import transport
+from kit.bulkhead import Bulkhead
 from kit.config import WEB_THREADS
 from kit.errors import BadGateway, DeadlineExceeded, Unavailable
 
-QUEUE_S = 0.1
+QUEUE_S = 0.5
 
 Headers = list[tuple[str, str]]
 
@@ -92,8 +92,8 @@ class InProcess:
 class Held:
     """A body that gives back its place at the bulkhead: at its end, at an error, or when nobody wants it any more."""
 
-    def __init__(self, body: Body, places: threading.Semaphore) -> None:
-        self.body, self.places = body, places
+    def __init__(self, body: Body, leave: Callable[[], None]) -> None:
+        self.body, self.leave = body, leave
         self.is_closed = False
 
     def __iter__(self) -> Iterator[bytes]:
@@ -112,7 +112,7 @@ class Held:
             try:
                 self.body.close()
             finally:
-                self.places.release()
+                self.leave()
 
 
 class Upstream:
@@ -120,15 +120,16 @@ class Upstream:
 
     def __init__(self, service: str, transport: Transport) -> None:
         self.service, self.transport = service, transport
-        self.places = threading.BoundedSemaphore(max(1, WEB_THREADS() // 2))
+        self.bulkhead = Bulkhead(max(1, WEB_THREADS() // 2))
 
     def send(self, request: Request) -> Answer:
         """Forward a request. Raises UpstreamBusy, and what its transport raises."""
-        if not self.places.acquire(timeout=min(QUEUE_S, request.left())):
+        leave = self.bulkhead.enter(min(QUEUE_S, request.left()))
+        if leave is None:
             raise UpstreamBusy(upstream=self.service, retry_after_s=1)
         try:
             answer = self.transport.send(request)
         except BaseException:
-            self.places.release()
+            leave()
             raise
-        return Answer(answer.status, answer.headers, Held(answer.body, self.places))
+        return Answer(answer.status, answer.headers, Held(answer.body, leave))

@@ -2,37 +2,53 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from kit.errors import Problem
 
-QUEUE_S = 0.1
-STUCK_S = 0.5
+QUEUE_S = 1.0
+LOOK_S = 0.05
+SLOW_S = 0.5
 
 
 class Bulkhead:
-    """So many places. One that is taken is waited for, because calls are short; but not once everybody who has one has
-    waited long, for then the others would only join them."""
+    """So many places. One that is taken is waited for, because calls are short and a burst is soon over; but not while
+    the other program is slow, for then those who wait would only join those who are held up."""
 
     def __init__(self, places: int) -> None:
         self.places = places
         self._free = threading.BoundedSemaphore(places)
         self._since: dict[object, float] = {}
+        self._was_slow = False
 
     @contextmanager
     def place(self, busy: Problem) -> Iterator[None]:
         """Hold a place for as long as the block takes. Raises `busy` when there is none."""
-        if not self._free.acquire(timeout=0 if self._is_stuck() else QUEUE_S):
+        leave = self.enter()
+        if leave is None:
             raise busy
-        holder = object()
-        self._since[holder] = time.monotonic()
         try:
             yield
         finally:
+            leave()
+
+    def enter(self, most_s: float = QUEUE_S) -> Callable[[], None] | None:
+        """Take a place, waiting `most_s` at most: what gives it back, to be called once; or None."""
+        given_up = time.monotonic() + most_s
+        while not self._free.acquire(timeout=0 if self._was_slow else LOOK_S):
+            if self._was_slow or self._is_stuck() or time.monotonic() > given_up:
+                return None
+        holder, entered = object(), time.monotonic()
+        self._since[holder] = entered
+
+        def leave() -> None:
             del self._since[holder]
+            self._was_slow = time.monotonic() - entered > SLOW_S
             self._free.release()
+
+        return leave
 
     def _is_stuck(self) -> bool:
         since = list(self._since.values())
-        return len(since) == self.places and time.monotonic() - max(since) > STUCK_S
+        return len(since) == self.places and time.monotonic() - max(since) > SLOW_S
