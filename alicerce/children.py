@@ -16,7 +16,7 @@ from pathlib import Path
 
 from alicerce import home
 from alicerce.processes import Process, die_with_parent, identify
-from kit.config import ConfigurationError
+from kit.config import SERVING, ConfigurationError
 
 BACKLOG = 1024
 SHORTEST_DELAY_S, LONGEST_DELAY_S = 0.1, 5.0
@@ -75,6 +75,7 @@ class Child:
         self.leaving = False
         self.process: subprocess.Popen[bytes] | None = None
         self._pending = b""
+        self._serving: int | None = None
 
     @property
     def pid(self) -> int:
@@ -83,13 +84,15 @@ class Child:
 
     def spawn(self) -> None:
         """Start the program. Only the main thread may: see `die_with_parent`."""
-        descriptors = [self.listener.fileno()] if self.listener else []
         self.close()
         self.delay.started()
         self.leaving = False
+        self._serving, told = os.pipe()
+        os.set_blocking(self._serving, False)
+        descriptors = [told, self.listener.fileno()] if self.listener else [told]
         self.process = subprocess.Popen(
             self.words,
-            env=self.environment,
+            env={**self.environment, SERVING: str(told)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -98,6 +101,20 @@ class Child:
             start_new_session=True,
             preexec_fn=die_with_parent(signal.SIGTERM),
         )
+        os.close(told)
+
+    def successor(self) -> "Child":
+        """The same program once more, for the same socket."""
+        return Child(self.name, self.words, self.environment, self.listener)
+
+    def has_said_it_serves(self) -> bool:
+        """Whether a worker of it has been ready since this was last asked. Asking over the socket could not tell:
+        there the answer may be its predecessor's."""
+        if self._serving is None:
+            return False
+        with suppress(BlockingIOError):
+            return bool(os.read(self._serving, CHUNK_BYTES))
+        return False
 
     def lines(self) -> list[str] | None:
         """The complete lines that have come; None at the end of its output. Call it when there is something to read."""
@@ -131,6 +148,9 @@ class Child:
         """Close its output, after its end."""
         if self.process is not None and self.process.stdout is not None:
             self.process.stdout.close()
+        if self._serving is not None:
+            os.close(self._serving)
+            self._serving = None
 
 
 def gunicorn(name: str, application: str, listener: socket.socket, environment: Mapping[str, str]) -> Child:

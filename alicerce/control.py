@@ -14,7 +14,7 @@ from pathlib import Path
 from alicerce import children, home, journal, probe, processes
 from alicerce.postgres import ready_pid
 from alicerce.services import ports, services
-from alicerce.supervise import Supervisor
+from alicerce.supervise import RESTART, Supervisor
 from alicerce.watch import Watch
 from kit.config import ConfigurationError
 
@@ -80,11 +80,8 @@ def restart(service: str | None) -> None:
         raise ConfigurationError(NOT_RUNNING)
     if service and service not in ("gateway", *services()):
         raise ConfigurationError(f"There is no service {service}: there are {', '.join(services())}.")
-    own = [process for name, process, _, _ in children.recorded(home.folder()) if name == service]
-    if own:
-        own[0].end((signal.SIGTERM, children.GRACE_S))  # the supervisor sees it end, and starts it again
-    else:
-        os.kill(pid, signal.SIGHUP)
+    (home.folder() / RESTART).write_text(service or "")
+    os.kill(pid, signal.SIGHUP)
     print("Alicerce is restarting; `make logs` shows it.")
 
 

@@ -35,6 +35,7 @@ READY_S = 60.0
 TICK_S = 0.5
 STARTING_TICK_S = 0.05
 SHOWN_CHANGES = 3
+RESTART = "restart"
 
 
 class Stop(BaseException):
@@ -51,6 +52,7 @@ class Supervisor:
         self.postgres: EmbeddedPostgres | None = None
         self.postgres_delay = children.Delay()
         self.web: list[Child] = []
+        self.replaced: list[Child] = []
         self.reload_wanted = False
         self._selector = selectors.DefaultSelector()
         self._width = max(len(name) for name in ("gateway", *services()))
@@ -70,7 +72,7 @@ class Supervisor:
                 self._tick(TICK_S)
                 if self.reload_wanted:
                     self.reload_wanted = False
-                    self._replace(self.web)
+                    self._replace(self._asked_for())
                 elif self.watch:
                     self._follow(self.watch.changed())
         except Stop:
@@ -146,7 +148,8 @@ class Supervisor:
         self._record()
 
     def _record(self) -> None:
-        running = [(child.name, child.pid, child.host, child.port) for child in self.web if child.alive()]
+        web = [*self.web, *self.replaced]
+        running = [(child.name, child.pid, child.host, child.port) for child in web if child.alive()]
         if self.postgres:
             running.insert(0, ("postgres", self.postgres.pid, LOCAL, self.postgres.port))
         children.record(self.folder, running)
@@ -244,15 +247,41 @@ class Supervisor:
         names = affected(changed)
         self._replace([child for child in self.web if names is None or child.name in (*names, "solo")])
 
-    def _replace(self, leaving: Sequence[Child]) -> None:
-        """Start web processes anew, one after another. Requests wait in the socket meanwhile; none is refused."""
-        for child in leaving:
-            self._end([child])
-            self._drain(child)
-            self._spawn(child)
-            with suppress(ConfigurationError):  # it is tried again like any child that dies
-                self._wait_until_ready([child])
-        self.journal.write("Alicerce has restarted.")
+    def _asked_for(self) -> list[Child]:
+        """Whom a restart concerns: what `control.restart` named, or all."""
+        wanted = self.folder / RESTART
+        name = wanted.read_text() if wanted.exists() else ""
+        wanted.unlink(missing_ok=True)
+        return [child for child in self.web if child.name == name] or list(self.web)
+
+    def _replace(self, replaced: Sequence[Child]) -> None:
+        """Start web processes anew, one after another. Each serves on until its successor does, on the same socket."""
+        failed = [child.name for child in replaced if not self._replace_one(child)]
+        self.journal.write(f"Not restarted: {', '.join(failed)}." if failed else "Alicerce has restarted.")
+
+    def _replace_one(self, child: Child) -> bool:
+        successor, place = child.successor(), self.web.index(child)
+        self.web[place] = successor
+        self.replaced.append(child)
+        self._spawn(successor)
+        is_better = self._serves(successor) or not child.alive()
+        leaving = child if is_better else successor
+        if not is_better:
+            self._drain(successor)
+            self.journal.write(f"{successor.fault()}\nThe {child.name} from before serves on.")
+            self.web[place], self.replaced[:] = child, [successor]
+        self._end([leaving])
+        self._drain(leaving)
+        self.replaced.clear()
+        self._record()
+        return is_better
+
+    def _serves(self, successor: Child) -> bool:
+        """Wait until it says so; False when it died, or after a minute."""
+        successor.leaving = True  # so that nothing starts it again meanwhile
+        serves = self._until(lambda: successor.has_said_it_serves() or not successor.alive(), READY_S)
+        successor.leaving = False
+        return serves and successor.alive()
 
     def _end(self, leaving: list[Child]) -> None:
         for child in leaving:
@@ -265,8 +294,8 @@ class Supervisor:
 
     def _shut_down(self) -> None:
         postgres, self.postgres = self.postgres, None  # nothing may start it again while the others end
-        self._end(self.web)
-        for child in self.web:
+        self._end([*self.web, *self.replaced])
+        for child in [*self.web, *self.replaced]:
             if child.process is not None:
                 self._drain(child)
         if postgres:

@@ -140,6 +140,7 @@ KEYS_DIRECTORY = setting(
 DB_SCHEMA = setting("DB_SCHEMA", "public", "Postgres schema that holds the tables.")
 SECRET_KEY = setting("SECRET_KEY", "", "Passphrase of the private keys on disk.")
 WEB_THREADS = setting("WEB_THREADS", 16, "Threads of each web process.")
+SERVING = "ALICERCE_SERVING"  # not for people: the descriptor on which a supervisor is told that a worker serves
 
 
 def keys_directory() -> Path:

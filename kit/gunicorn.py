@@ -26,7 +26,7 @@ from gunicorn.workers import gthread
 from gunicorn.workers.gthread import ThreadWorker
 
 from kit import errors, logs, trace
-from kit.config import WEB_THREADS, setting
+from kit.config import SERVING, WEB_THREADS, setting
 
 SLOW_CLIENT_SECONDS = setting("SLOW_CLIENT_SECONDS", 20.0, "How long a client may take to send one request.")
 LINGER_S = 1.0
@@ -175,6 +175,9 @@ def post_worker_init(worker: Any) -> None:
     # What was loaded stays for ever. Looking through it at each full collection would halt a request for 70 ms.
     gc.collect()
     gc.freeze()
+    if SERVING in os.environ:
+        with suppress(OSError):  # nobody listens any more: only the first word is waited for
+            os.write(int(os.environ[SERVING]), b".")
 
 
 def worker_exit(server: Any, worker: Any) -> None:

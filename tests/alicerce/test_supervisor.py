@@ -37,7 +37,12 @@ def create_app():
     return app
 """
 SERVICE = "from kit.app import create_service\n\ndef wire():\n    return create_service('{0}', port={1}, db=None)\n"
-GUNICORN = "worker_class = 'gthread'\nthreads = 4\nworkers = 1\ncontrol_socket_disable = True\naccesslog = None\n"
+GUNICORN = """
+import os
+worker_class, threads, workers, control_socket_disable, accesslog = "gthread", 4, 1, True, None
+def post_worker_init(worker):
+    os.write(int(os.environ["ALICERCE_SERVING"]), b".")
+"""
 
 IN_A_TERMINAL = """
 import os, pty, sys, threading
@@ -272,6 +277,32 @@ def test_restart_replaces_processes_and_refuses_nothing(project: Project, eventu
     after = project.children()
     assert after["solo"] != before["solo"]
     assert after["postgres"] == before["postgres"]
+
+
+def test_one_service_alone_is_restarted(project: Project, eventually: Eventually) -> None:
+    project.run("split")
+    ready(project, eventually)
+    before = project.children()
+    assert project.command("restart", "customer").returncode == 0
+    eventually(lambda: "Alicerce has restarted." in project.said(), "it has restarted")
+    changed = {name for name, pid in project.children().items() if before[name] != pid}
+    assert changed == {"customer"}
+
+
+def test_what_does_not_start_leaves_the_process_before_it_at_work(project: Project, eventually: Eventually) -> None:
+    project.run()
+    ready(project, eventually)
+    before = project.children()
+    (project.folder / "broken").touch()
+    assert project.command("restart").returncode == 0
+    eventually(lambda: "Not restarted: solo." in project.said(), "it gave up")
+    assert "The solo from before serves on." in project.said()
+    assert project.answers()
+    assert project.children() == before
+    (project.folder / "broken").unlink()
+    assert project.command("restart").returncode == 0
+    eventually(lambda: "Alicerce has restarted." in project.said(), "it has restarted")
+    assert project.children()["solo"] != before["solo"]
 
 
 def test_closing_the_terminal_ends_it(project: Project, eventually: Eventually) -> None:
