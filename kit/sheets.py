@@ -1,8 +1,8 @@
 """Tables as CSV files (RFC 4180): written so that no spreadsheet runs a cell, read so that nothing is guessed.
 
-A text cell that a spreadsheet would take for a formula gets an apostrophe before it (OWASP, CSV injection); reading
-takes it away again, so that an exported file can be imported. Comma, semicolon and tab are recognised; the text is
-UTF-8.
+Where a spreadsheet would take text for a formula, it gets an apostrophe before it (OWASP, CSV injection; ASVS 5,
+1.2.10); reading takes it away again, so that an exported file can be imported. Comma, semicolon and tab are recognised;
+the text is UTF-8.
 """
 
 import csv
@@ -15,7 +15,11 @@ from typing import Any
 
 from kit.errors import ValidationError
 
-FORMULA = "=+-@\t\r"
+FORMULA = "=+-@＝＋－＠"
+# Where a formula may begin: in a cell, and after what ends a cell for a program that divides at something else than the
+# comma, as Excel does wherever the comma is the decimal sign. To such a program our quotes may be letters.
+# The second group holds the apostrophes of a formula, if there is one; matching without one keeps this linear.
+BEGINNING = re.compile(rf"""((?:\A|[;\t\r\n])[\s"]*)(?:('*)(?=[{FORMULA}]))?""")
 DELIMITERS = ",;\t"
 MAX_ROWS = 100_000
 MAX_FAULTS = 100
@@ -49,7 +53,7 @@ class Sheet:
 
 
 def write(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
-    """A CSV file with a header. Numbers (int, Decimal) stay numbers; None is an empty cell."""
+    """A CSV file with a header. Texts lose surrounding blanks; numbers (int, Decimal) stay numbers; None is empty."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(header)
@@ -58,13 +62,13 @@ def write(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
 
 
 def _harmless(cell: Any) -> Any:
-    if isinstance(cell, str) and (cell.startswith(tuple(FORMULA)) or _is_escaped(cell)):
-        return "'" + cell
+    if isinstance(cell, str):
+        return BEGINNING.sub(lambda at: at[0] if at[2] is None else f"{at[1]}'{at[2]}", cell.strip())
     return cell
 
 
-def _is_escaped(cell: str) -> bool:
-    return cell[:1] == "'" and cell[1:2] in {*FORMULA, "'"}
+def _plain(cell: str) -> str:
+    return BEGINNING.sub(lambda at: at[1] + (at[2] or "")[1:], cell.strip())
 
 
 def read(data: bytes, *, known: Collection[str], codes: Collection[str] = ()) -> Sheet:
@@ -97,11 +101,6 @@ def read(data: bytes, *, known: Collection[str], codes: Collection[str] = ()) ->
     if faults:
         raise UnreadableSheet(faults)
     return Sheet(columns, rows)
-
-
-def _plain(cell: str) -> str:
-    cell = cell.strip()
-    return cell[1:] if _is_escaped(cell) else cell
 
 
 def _decode(data: bytes) -> str:

@@ -1,15 +1,19 @@
 """CSV files are harmless to open, and faults are named by row and column."""
 
+import csv
+import io
+import re
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit.sheets import FORMULA, MAX_ROWS, UnreadableSheet, read, write
+from kit.sheets import DELIMITERS, FORMULA, MAX_ROWS, UnreadableSheet, read, write
 
 KNOWN = ("name", "email", "document")
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=12).map(str.strip)
+RISKY = st.text(st.sampled_from([*FORMULA, *"\t\r\n ,;|'\"x"]), max_size=12)
 
 
 def faults(data: bytes) -> list[tuple[int, str | None]]:
@@ -26,10 +30,33 @@ def test_what_is_written_is_read_again(rows: list[tuple[str, str]]) -> None:
     assert [(row.get("name", ""), row.get("email", "")) for _, row in sheet.rows] == kept
 
 
-@given(TEXTS, st.sampled_from(FORMULA))
+@given(TEXTS, st.sampled_from([*FORMULA, "\t", "\r"]))
 def test_no_text_cell_begins_as_a_formula(text: str, begin: str) -> None:
     cell = write(["name"], [[begin + text]]).decode().split("\r\n", 1)[1]
-    assert cell.lstrip('"').startswith("'")
+    assert cell.lstrip('"')[:1] not in {*FORMULA, "\t"}
+
+
+@given(st.lists(st.tuples(RISKY, RISKY, RISKY), max_size=3))
+def test_no_cell_begins_as_a_formula_wherever_a_spreadsheet_divides(rows: list[tuple[str, str, str]]) -> None:
+    text = write(KNOWN, rows).decode()
+    cells = [cell for row in csv.reader(io.StringIO(text, newline="")) for cell in row]
+    for delimiter in DELIMITERS[1:]:
+        cells += [cell for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) for cell in row]
+        cells += re.split(rf"[\r\n{delimiter}]", text)
+    assert [cell for cell in cells if cell.strip(' "').startswith(tuple(FORMULA))] == []
+
+
+@given(st.lists(st.tuples(RISKY, RISKY), max_size=5))
+def test_risky_texts_are_read_again_as_they_were(rows: list[tuple[str, str]]) -> None:
+    kept = [(name.strip(), email.strip()) for name, email in rows if name.strip() or email.strip()]
+    sheet = read(write(KNOWN[:2], rows), known=KNOWN)
+    assert [(row.get("name", ""), row.get("email", "")) for _, row in sheet.rows] == kept
+
+
+def test_a_cell_that_is_all_beginnings_costs_no_more_than_its_length() -> None:
+    for begin in (";", "\t", ';"', "'"):
+        cell = "x" + begin * (60_000 // len(begin)) + "x"
+        assert [row for _, row in read(write(["name"], [[cell]]), known=KNOWN).rows] == [{"name": cell}]
 
 
 def test_numbers_stay_numbers() -> None:
