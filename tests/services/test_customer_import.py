@@ -4,7 +4,10 @@ import io
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from services.customer.schemas.files import join_items, split_items
 from tests.api import Api, Person, add_member
 from tests.services.helpers import drain, raced, statuses
 from tests.services.test_customer_create import FULL, PATH, created
@@ -193,6 +196,19 @@ class TestExporting:
             [{c: one[c] for c in columns} for one in p.get(PATH).ok()["customers"]] for p in (owner, stranger)
         )
         assert ours == theirs
+
+    def test_items_that_hold_what_divides_a_list_stay_whole(self, owner: Person, stranger: Person) -> None:
+        tags, emails = ["a|b", "C:\\|", "\\\\", "x;=1+1"], ["ana|bia@example.com"]
+        created(owner, name="Ana", external_id="1", tags=tags, emails=emails)
+        file = owner.get(f"{PATH}export.csv").json
+        assert imported(owner, file)["rows"] == {"unchanged": 1}
+        assert imported(stranger, file)["rows"] == {"created": 1}
+        theirs = stranger.get(PATH).ok()["customers"][0]
+        assert (theirs["tags"], theirs["emails"]) == (tags, emails)
+
+    @given(st.lists(st.text("a|\\ ", min_size=1).filter(str.strip)))
+    def test_every_list_is_read_as_it_was_written(self, items: list[str]) -> None:
+        assert split_items(join_items(items)) == items
 
     def test_addresses_for_which_a_file_has_no_room_stay(self, owner: Person) -> None:
         ana = created(owner, name="Ana", external_id="1", addresses=[{"city": "Recife"}, {"city": "Olinda"}])

@@ -1,5 +1,7 @@
 """The JSON of many customers at once, and their CSV: the same columns out and in."""
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
 from marshmallow import ValidationError, fields, validate
@@ -9,6 +11,8 @@ from services.customer import models
 from services.customer.schemas.customers import SOMEBODY, Address, Customer, format_document
 
 LIST_SEPARATOR = "|"
+ESCAPED = re.compile(r"\\([|\\])")
+LIST_ITEM = re.compile(rf"(?:{ESCAPED.pattern}|[^|])+")
 MAX_BATCH = 500
 
 LISTS = ("emails", "phones", "tags")
@@ -27,7 +31,7 @@ _customer = Customer(partial=True, exclude=[name for name, field in Customer().f
 def csv_row(customer: models.Customer) -> list[Any]:
     """The cells of a customer in a file, in the order of READ_ONLY and COLUMNS. Of several addresses the first."""
     shown = {name: getattr(customer, name) for name in (*READ_ONLY, *COLUMNS) if name not in ADDRESS}
-    shown |= {name: LIST_SEPARATOR.join(shown[name]) for name in LISTS}
+    shown |= {name: join_items(shown[name]) for name in LISTS}
     shown["document"] = format_document(customer)
     first = next(iter(customer.addresses), {})
     shown |= {column: first.get(name) for column, name in ADDRESS.items()}
@@ -40,7 +44,7 @@ def read_cells(cells: dict[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
     fields: dict[str, Any] = {name: cells[name] for name in cells if name in COLUMNS and name not in ADDRESS}
     for name in LISTS:
         if name in fields:
-            fields[name] = [part for part in fields[name].split(LIST_SEPARATOR) if part.strip()]
+            fields[name] = split_items(fields[name])
     if "document" in fields and "document_type" not in fields:
         fields["document_type"] = _kind(fields["document"])
     address = {name: cells[column] for column, name in ADDRESS.items() if column in cells}
@@ -48,6 +52,17 @@ def read_cells(cells: dict[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
     if "addresses" in checked:
         (checked["address"],) = checked.pop("addresses")
     return checked, errors
+
+
+def join_items(items: Iterable[str]) -> str:
+    r"""The cell of a list: `atacado|vip`. Inside an item `|` is written as `\|`, and `\` as `\\`."""
+    return LIST_SEPARATOR.join(re.sub(r"([|\\])", r"\\\1", item) for item in items)
+
+
+def split_items(cell: str) -> list[str]:
+    r"""The list in a cell, without blank items. A `\` that stands before anything else is itself."""
+    items = (ESCAPED.sub(r"\1", item[0]) for item in LIST_ITEM.finditer(cell))
+    return [item for item in items if item.strip()]
 
 
 def _kind(document: str) -> str:
