@@ -106,20 +106,23 @@ class Credentials(Schema):
 
 
 class Grant(Schema):
-    """What a login hands out; its members stand in the answer by themselves."""
+    """What a login hands out; its members stand in the answer by themselves.
+
+    Where `refresh_token` is null, the client keeps the one that it has; who belongs to no tenant has no `tenant_id`.
+    """
 
     bare = True
 
     access_token = fields.String()
     token_type = fields.String()
     expires_in = fields.Integer()
-    refresh_token = fields.String()
-    tenant_id = fields.UUID()
+    refresh_token = fields.String(allow_none=True)
+    tenant_id = fields.UUID(allow_none=True)
     user = fields.Nested(User)
 
     example = {
         "access_token": ACCESS_TOKEN,
-        "token_type": "Bearer",
+        "token_type": "bearer",
         "expires_in": 1800,
         "refresh_token": REFRESH_TOKEN,
     }
@@ -141,7 +144,7 @@ class Me(Schema):
     bare = True
 
     user = fields.Nested(User)
-    tenant_id = fields.UUID()
+    tenant_id = fields.UUID(allow_none=True)
     tenants = fields.List(fields.Nested(Tenancy))
 
 
@@ -194,7 +197,7 @@ class Verdict(Schema):
     sub = fields.String()
     user_id = fields.UUID()
     sid = fields.String()
-    tenant_id = fields.String()
+    tenant_id = fields.String(allow_none=True)
     roles = fields.List(fields.String())
     permissions = fields.List(fields.String())
     exp = fields.Integer()
