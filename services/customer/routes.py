@@ -194,7 +194,11 @@ def export_customers(selection: dict[str, Any]) -> Response:
 @customers.filters(schemas.ImportOptions)
 @customers.answers(202, schemas.Import, message="Import started; its progress is at /customers/imports/<id>.")
 def start_import(options: dict[str, Any]) -> Any:
-    """Import a CSV file. The file is checked as a whole first; `dry_run=true` ends there."""
+    r"""Import a CSV file. The file is checked as a whole first; `dry_run=true` ends there.
+
+    A cell of `emails`, `phones` or `tags` holds several, with `|` between them: `atacado|vip`. Inside one of them, `|`
+    is written as `\|`, and `\` as `\\`.
+    """
     sheet = sheets.read(_file(), known=[*schemas.READ_ONLY, *schemas.COLUMNS], codes=schemas.CODES)
     return domain.start_import(sheet.rows, **options)
 
