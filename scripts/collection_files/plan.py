@@ -151,9 +151,7 @@ def _example(operation: Operation) -> Request:
 
 
 def _about(operation: Operation, about: str) -> str:
-    permission = operation.told.get("x-permission")
     lines = [about, f"`{operation.id}`: {operation.told['summary']}", operation.told.get("description", "")]
-    lines.append(f"Needs the permission `{permission}`." if permission else "")
     return "\n\n".join(line for line in lines if line)
 
 

@@ -55,6 +55,12 @@ def test_every_public_operation_is_there(document: Any) -> None:
     assert public == in_postman == in_insomnia
 
 
+def test_no_description_says_a_thing_twice() -> None:
+    for request in requests_of(read(INSOMNIA), examples=True):
+        paragraphs = request["description"].split("\n\n")
+        assert len(set(paragraphs)) == len(paragraphs), request["name"]
+
+
 def test_no_two_requests_have_one_name_or_one_id() -> None:
     for found in (postman_requests(), requests_of(read(INSOMNIA), examples=True)):
         for key in ("name", "_id", "id"):
