@@ -168,7 +168,7 @@ def _headers(call: Call, method: str, *, obeys_keys: bool) -> list[dict[str, Any
 
 
 def _file(kind: str) -> dict[str, Any]:
-    name = {"description": "The name to save it by.", "schema": {"type": "string"}}
+    name = {"description": "The name to save it by.", "required": True, "schema": {"type": "string"}}
     return {
         "description": "A file.",
         "headers": {"Content-Disposition": name},
