@@ -159,9 +159,10 @@ def contradictions(
         answer = case.call(headers={"Authorization": f"Bearer {who.token}", "Accept-Encoding": "identity"})
         statuses[answer.status_code] += 1
         # What was done can often be done once only. The next case finds a person and records as the first one did.
-        if answer.status_code == UNAUTHENTICATED:
+        is_out = answer.status_code == UNAUTHENTICATED and who.get("/auth/me").status == UNAUTHENTICATED
+        if is_out:
             worlds[is_stranger] = World(platform, known)
-        if answer.status_code == UNAUTHENTICATED or (answer.status_code < FAILED and operation.method not in REPEATED):
+        if is_out or (answer.status_code < FAILED and operation.method not in REPEATED):
             ids.update(worlds[0].fresh(operation.parameters, operation.path))
         try:
             case.validate_response(answer, checks=CHECKS)
