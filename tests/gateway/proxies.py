@@ -37,7 +37,7 @@ def _nginx(folder: Path, http: str) -> list[str]:
     temporary = "".join(f"{name}_temp_path {folder}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi"))
     (folder / "nginx.conf").write_text(
         f"daemon off; master_process off; pid {folder}/pid; error_log stderr crit; events {{}}\n"
-        f"http {{ access_log off; {temporary} scgi_temp_path {folder}/scgi;\n{http}\n}}\n"
+        f"http {{ access_log off; client_body_timeout 2s; {temporary} scgi_temp_path {folder}/scgi;\n{http}\n}}\n"
     )
     return [_program("nginx"), "-c", str(folder / "nginx.conf"), "-e", "stderr"]
 
