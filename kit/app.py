@@ -77,7 +77,7 @@ class Service(Flask):
         access: identity.Access = view.access
         g.identity = identity.identify(request.headers, bearer=access.bearer)
         if not g.identity.caller and "Authorization" in request.headers and remote.is_on(self.name):
-            g.identity = remote.identify(request.headers["Authorization"])
+            g.identity = identity.agreeing(remote.identify(request.headers["Authorization"]), request.headers)
         identity.admit(g.identity, access)
 
     def _afterwards(self, action: Any) -> None:

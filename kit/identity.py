@@ -106,7 +106,7 @@ def identify(headers: Any, *, bearer: bool = False) -> Identity:
     """The identity that a request's headers prove. Raises Unauthenticated or BadRequest."""
     token = headers.get(HEADER)
     if not token:
-        return _bearer(headers.get("Authorization", "")) if bearer else NOBODY
+        return agreeing(_bearer(headers.get("Authorization", "")), headers) if bearer else NOBODY
     try:
         claims = tokens.keyring().verify(token, tokens.INTERNAL)
         who = Identity(
@@ -120,6 +120,13 @@ def identify(headers: Any, *, bearer: bool = False) -> Identity:
         )
     except (tokens.InvalidToken, *MISSHAPEN) as error:
         raise Unauthenticated("The internal token is not valid.", code="invalid_token") from error
+    return agreeing(who, headers)
+
+
+def agreeing(who: Identity, headers: Any) -> Identity:
+    """The same identity, unless it is somebody and the headers that people read name another. Raises BadRequest."""
+    if not who.caller:
+        return who  # headers alone open nothing, so they contradict nothing either
     for name, value in (("X-User-Id", who.user_id), ("X-Tenant-Id", who.tenant_id)):
         if name in headers and headers[name] != _text(value):
             raise BadRequest(f"{name} differs from the identity that was verified.", code="identity_mismatch")

@@ -52,6 +52,11 @@ def test_headers_alone_and_internal_routes_stay_shut(door: Api, owner: Person) -
     internal.problem(401, "unauthenticated")
 
 
+def test_headers_that_name_somebody_else_are_refused(door: Api, owner: Person, stranger: Person) -> None:
+    for name, value in (("X-User-Id", stranger.user_id), ("X-Tenant-Id", stranger.tenant_id)):
+        door.get("/customers", headers=bearer(owner) | {name: value}).problem(400, "identity_mismatch")
+
+
 def test_without_auth_nothing_opens(door: Api, owner: Person) -> None:
     with unreachable("auth"):
         assert door.get("/customers", headers=bearer(owner)).problem(503, "unavailable")["upstream"] == "auth"

@@ -108,6 +108,16 @@ def test_headers_that_differ_from_the_token_are_refused(platform: Any) -> None:
     assert app_of("customer").test_client().get("/customers/", headers=right).status_code == 200
 
 
+def test_headers_that_differ_from_an_access_token_are_refused(owner: Person, stranger: Person) -> None:
+    bearer = {"Authorization": f"Bearer {owner.token}"}
+    client = app_of("auth").test_client()
+    for name, value in (("X-User-Id", stranger.user_id), ("X-Tenant-Id", stranger.tenant_id), ("X-User-Id", "")):
+        answer = client.get("/me", headers=bearer | {name: value})
+        assert (answer.status_code, answer.json["code"]) == (400, "identity_mismatch"), name
+    right = {"X-User-Id": owner.user_id, "X-Tenant-Id": owner.tenant_id}
+    assert client.get("/me", headers=bearer | right).status_code == 200
+
+
 def test_a_token_that_was_good_expires(owner: Person) -> None:
     headers = {identity.HEADER: internal_token(owner)}
     client = app_of("customer").test_client()
