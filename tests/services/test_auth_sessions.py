@@ -1,4 +1,5 @@
 import base64
+import hashlib
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -10,7 +11,7 @@ from sqlalchemy import func, select
 
 from contracts.roles import permissions
 from kit import clock
-from services.auth.models import Session
+from services.auth.models import RefreshToken, Session
 from tests.api import PASSWORD, Api, Person, add_member
 from tests.services.helpers import app_of, raced, statuses, unreachable
 
@@ -117,6 +118,17 @@ class TestRefresh:
         with clock.shifted(timedelta(seconds=9)):
             assert refreshed(owner, owner.refresh_token).ok()["refresh_token"] == first
         assert refreshed(owner, first).ok()["refresh_token"] != first
+
+    def test_a_token_is_kept_as_a_hash_alone(self, owner: Person) -> None:
+        encoded = owner.refresh_token.split("_", 2)[2]
+        secret = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+        app = app_of("auth")
+        with app.app_context():
+            app.db.act_for(UUID(owner.user_id))
+            kept = [list(row) for row in app.db.session.execute(select(RefreshToken.__table__))]
+        assert any(hashlib.sha256(secret).digest() in row for row in kept)
+        shown = {value for row in kept for value in row if isinstance(value, bytes | str)}
+        assert not {secret, encoded, encoded.encode(), owner.refresh_token} & shown
 
     def test_a_later_repeat_ends_the_session_for_good(self, owner: Person) -> None:
         successor = refreshed(owner, owner.refresh_token).ok()
