@@ -143,16 +143,16 @@ def need(*programs: str) -> None:
         sys.exit(f"Missing: {', '.join(missing)}. On Debian: apt-get install wrk nginx-light util-linux")
 
 
-def family(pid: int) -> list[int]:
-    """A process and all its descendants that live, without Postgres's."""
+def family(pid: int, *, with_postgres: bool = False) -> list[int]:
+    """A process and all its descendants that live; Postgres's only when they are asked for."""
     try:
-        if Path(f"/proc/{pid}/comm").read_text().strip() == "postgres":
+        if not with_postgres and Path(f"/proc/{pid}/comm").read_text().strip() == "postgres":
             return []
         children = Path(f"/proc/{pid}/task").glob("*/children")
         born = [int(child) for path in children for child in path.read_text().split()]
     except OSError:
         return []
-    return [pid, *(each for child in born for each in family(child))]
+    return [pid, *(each for child in born for each in family(child, with_postgres=with_postgres))]
 
 
 def pin(pids: Sequence[int], core: int) -> None:
@@ -162,9 +162,10 @@ def pin(pids: Sequence[int], core: int) -> None:
             os.sched_setaffinity(int(thread.name), {core})
 
 
-def cpu_s(pids: Sequence[int]) -> float:
+def cpu_s(pids: Sequence[int], *, with_postgres: bool = False) -> float:
     """Seconds of processor time that these processes and their living descendants have used."""
-    return sum(_ticks(each) for root in pids for each in family(root)) / TICKS_PER_S
+    members = (each for root in pids for each in family(root, with_postgres=with_postgres))
+    return sum(map(_ticks, members)) / TICKS_PER_S
 
 
 def _ticks(pid: int) -> int:

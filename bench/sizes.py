@@ -4,16 +4,16 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
+from bench.results import Row
+
 ROOT = Path(__file__).resolve().parent.parent
 SHOWN = 10
-IMAGE_TARGET = "≤ 200 MB unpacked, with Python and Debian"
+IMAGE_MB = 200  # unpacked, with Python and Debian
 MB = 1_000_000
-
-Row = Callable[[str, str, str], None]
 
 
 def packages() -> dict[str, int]:
@@ -30,21 +30,18 @@ def packages() -> dict[str, int]:
     return found
 
 
-def package_rows(row: Row) -> None:
-    """Print the largest packages and the sum."""
+def package_rows() -> Iterator[Row]:
+    """The sum of all packages, and the largest."""
     sizes = packages()
-    row(f"virtual environment, {len(sizes)} packages", f"{sum(sizes.values()) / MB:.0f} MB", "")
+    yield Row(f"virtual environment, {len(sizes)} packages", sum(sizes.values()) / MB, "MB")
     for name in sorted(sizes, key=lambda name: -sizes[name])[:SHOWN]:
-        row(f"  {name}", f"{sizes[name] / MB:.1f} MB", "")
+        yield Row(f"of it {name}", sizes[name] / MB, "MB")
 
 
-def image_rows(row: Row) -> None:
-    """Print the layers of an image that was built here, else what its COPY lines would carry."""
+def image_rows() -> Iterator[Row]:
+    """The layers of an image that was built here, else what its COPY lines would carry."""
     image = _built()
-    if image:
-        _history(image, row)
-    else:
-        _estimate(row)
+    return _history(image) if image else _estimate()
 
 
 def _built() -> str:
@@ -57,16 +54,16 @@ def _built() -> str:
     return next((image["Repository"] for image in images if image["Repository"].endswith("customer")), "")
 
 
-def _history(image: str, row: Row) -> None:
+def _history(image: str) -> Iterator[Row]:
     words = ["docker", "history", "--human=false", "--no-trunc", "--format", "json", image]
     layers = [json.loads(line) for line in subprocess.run(words, capture_output=True, text=True).stdout.splitlines()]
-    row(f"image {image}", f"{sum(int(layer['Size']) for layer in layers) / MB:.0f} MB", IMAGE_TARGET)
+    yield Row(f"image {image}", sum(int(layer["Size"]) for layer in layers) / MB, "MB", IMAGE_MB)
     for layer in layers:
         if int(layer["Size"]):
-            row(f"  {layer['CreatedBy'][:47]}", f"{int(layer['Size']) / MB:.1f} MB", "")
+            yield Row(f"of it {layer['CreatedBy'][:47]}", int(layer["Size"]) / MB, "MB")
 
 
-def _estimate(row: Row) -> None:
+def _estimate() -> Iterator[Row]:
     """No engine: the files that each layer of ours would hold, without the base image and all bytecode."""
     dockerfile = (ROOT / "Dockerfile").read_text("utf-8").partition("AS component")
     left_out = re.findall(r"--no-install-package (\S+)", dockerfile[0])
@@ -74,9 +71,9 @@ def _estimate(row: Row) -> None:
     dependencies = sum(size for name, size in packages().items() if name not in left_out)
     layers = {"dependencies (shared)": dependencies} | {f"{name} (shared)": _bytes(ROOT / name) for name in shared}
     layers["services/customer"] = _bytes(ROOT / "services" / "customer")
-    row("image above its base, without bytecode (estimate)", f"{sum(layers.values()) / MB:.0f} MB", IMAGE_TARGET)
+    yield Row("image above its base, without bytecode (estimate)", sum(layers.values()) / MB, "MB", IMAGE_MB)
     for name, size in layers.items():
-        row(f"  {name}", f"{size / MB:.1f} MB", "")
+        yield Row(f"of it {name}", size / MB, "MB")
 
 
 def _bytes(path: Path) -> int:
