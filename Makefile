@@ -83,16 +83,14 @@ format: .venv/dev.stamp ## Format the code
 docs: .venv/dev.stamp ## Write the pages that are made from the code (docs/configuration.md)
 	$(RUN) scripts/configuration.py
 
-bench: .venv/dev.stamp ## Measure it (see bench/)
-	$(RUN) -m bench
+bench: .venv/dev.stamp ## Measure it beside its peers, into bench/RESULTS.md (rows=gateway prints that part alone)
+	@$(RUN) -m bench $(rows)
 
 collections: .venv/dev.stamp ## Write the Postman and Insomnia files anew
 	@$(RUN) -m scripts.collection_files
 
 collections-test: .venv/dev.stamp .tools/newman-$(NEWMAN_VERSION).stamp ## Run them against a platform of their own
 	@PATH="$(CURDIR)/.tools/node/bin:$$PATH" $(RUN) -m scripts.check_collections
-bench-ops: .venv/dev.stamp ## Measure start-up, memory, idle CPU and image sizes
-	@$(RUN) -m bench.ops
 
 lock: .tools/uv-$(UV_VERSION).stamp ## Renew uv.lock from pyproject.toml, from the public index alone
 	$(foreach index,$(INDEXES),env -u $(index)) $(UV) lock --no-config
