@@ -52,7 +52,7 @@ class Platform:
 @contextmanager
 def platform(folder: Path, topology: str, *, root: Path = ROOT, **variables: str) -> Iterator[Platform]:
     """Start the platform of a source tree; `variables` are added to its environment. Exits when it does not start."""
-    ports = _free_ports("gateway", *(path.parent.name for path in sorted(root.glob("services/*/app.py"))))
+    ports = free_ports("gateway", *(path.parent.name for path in sorted(root.glob("services/*/app.py"))))
     chosen = {_port_variable(name): str(port) for name, port in ports.items()}
     ours = {"ALICERCE_HOME": str(folder), "LOG_LEVEL": "WARNING", **UNREFUSED, **chosen, **variables}
     environment = {**os.environ, **ours}
@@ -60,7 +60,7 @@ def platform(folder: Path, topology: str, *, root: Path = ROOT, **variables: str
     started = time.perf_counter()
     process = subprocess.Popen(words, env=environment, cwd=root, stdout=subprocess.DEVNULL)
     try:
-        while not _is_ready(ports["gateway"]):
+        while not is_ready(ports["gateway"]):
             if process.poll() is not None:
                 sys.exit("The platform ended; run `make run` to see why.")
             time.sleep(0.02)
@@ -70,7 +70,7 @@ def platform(folder: Path, topology: str, *, root: Path = ROOT, **variables: str
         process.wait()
 
 
-def _free_ports(*names: str) -> dict[str, int]:
+def free_ports(*names: str) -> dict[str, int]:
     """All are held until the last is found, so that no two are the same."""
     listeners = {name: socket.create_server(("127.0.0.1", 0)) for name in names}
     ports = {name: int(listener.getsockname()[1]) for name, listener in listeners.items()}
@@ -83,7 +83,8 @@ def _port_variable(name: str) -> str:
     return "GATEWAY_PORT" if name == "gateway" else f"{name.upper()}_SERVICE_PORT"
 
 
-def _is_ready(port: int) -> bool:
+def is_ready(port: int) -> bool:
+    """Whether a component answers there that it can work."""
     try:
         return requests.get(f"http://127.0.0.1:{port}/ready", timeout=2).ok
     except (requests.ConnectionError, requests.Timeout):
