@@ -8,6 +8,8 @@ NODE_VERSION := 22.20.0
 
 RUN := .venv/bin/python
 UV  := env -u VIRTUAL_ENV UV_PYTHON_DOWNLOADS=never UV_PYTHON=$(PYTHON) .tools/bin/uv
+# Without bytecode, every process would compile what it imports again wherever none may be written.
+COMPILE := $(RUN) -m compileall -q alicerce contracts gateway kit services
 INDEXES := UV_INDEX UV_INDEX_URL UV_EXTRA_INDEX_URL UV_DEFAULT_INDEX UV_FIND_LINKS
 
 .DEFAULT_GOAL := help
@@ -146,13 +148,15 @@ clean: ## Remove .venv, .tools and caches; the data in .alicerce stays
 	@touch $@
 
 .venv/run.stamp: uv.lock pyproject.toml .tools/uv-$(UV_VERSION).stamp
-	@$(UV) sync --quiet --locked --inexact --no-dev
+	@$(UV) sync --quiet --locked --inexact --compile-bytecode --no-dev
+	@$(COMPILE)
 	@touch $@
 
 .venv/telemetry.stamp: uv.lock pyproject.toml .tools/uv-$(UV_VERSION).stamp
-	@$(UV) sync --quiet --locked --inexact --no-dev --group telemetry
+	@$(UV) sync --quiet --locked --inexact --compile-bytecode --no-dev --group telemetry
 	@touch $@ .venv/run.stamp
 
 .venv/dev.stamp: uv.lock pyproject.toml .tools/uv-$(UV_VERSION).stamp
-	@$(UV) sync --quiet --locked --inexact
+	@$(UV) sync --quiet --locked --inexact --compile-bytecode
+	@$(COMPILE)
 	@touch $@ .venv/run.stamp
