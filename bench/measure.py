@@ -34,11 +34,12 @@ class Load:
 
 @dataclass(frozen=True)
 class Contestant:
-    """A server under its load. The CPU time of its processes and their descendants counts, but not of Postgres."""
+    """A server under its load. The CPU time of its processes and their descendants counts; Postgres's if asked for."""
 
     name: str
     load: Load
     pids: Sequence[int]
+    with_postgres: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,9 +110,9 @@ def _figures(name: str, runs: Sequence[Run]) -> Figures:
 
 
 def _run(contestant: Contestant, seconds: int) -> Run:
-    own, core = cpu_s(contestant.pids), _busy_s(SERVER_CORE)
+    own, core = _own_s(contestant), _busy_s(SERVER_CORE)
     requests, duration_s, p50_us, p99_us = _load(contestant, seconds)
-    own, core = cpu_s(contestant.pids) - own, _busy_s(SERVER_CORE) - core
+    own, core = _own_s(contestant) - own, _busy_s(SERVER_CORE) - core
     return Run(
         per_s=requests / duration_s,
         cpu_us=own / requests * 1e6,
@@ -119,6 +120,10 @@ def _run(contestant: Contestant, seconds: int) -> Run:
         p99_ms=p99_us / 1000,
         foreign=max(0.0, core - own) / duration_s,
     )
+
+
+def _own_s(contestant: Contestant) -> float:
+    return cpu_s(contestant.pids, with_postgres=contestant.with_postgres)
 
 
 def _load(contestant: Contestant, seconds: int) -> tuple[int, float, int, int]:
