@@ -17,6 +17,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import suppress
+from functools import cache
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -139,10 +140,18 @@ def is_unread(parser: Any) -> bool:
     return bool(getattr(body, "failed", False) or getattr(reader, "length", 0) or getattr(reader, "parser", None))
 
 
+@cache
+def figures() -> str:
+    """The folder in which the web processes of this component write their figures, so that each can show the sum."""
+    return tempfile.mkdtemp(prefix="alicerce-metrics-")
+
+
 class Log(Logger):
     """gunicorn's own lines in our form; requests are logged by the components themselves."""
 
     def setup(self, cfg: Any) -> None:
+        # Said here, because gunicorn calls nothing else of ours before it loads the application, which looks for it.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = figures()
         logs.configure()
         self.error_log.propagate = True
         self.error_log.handlers = []
@@ -150,14 +159,15 @@ class Log(Logger):
         self.access_log.handlers = []
 
 
-def on_starting(server: Any) -> None:
-    """Where the web processes of this component write their figures, so that each can show the sum."""
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="alicerce-metrics-")
+def when_ready(server: Any) -> None:
+    """The application is loaded, and no web process forked yet: what they never write to, they share."""
+    gc.collect()
+    gc.freeze()
 
 
 def on_exit(server: Any) -> None:
     """The component ends, and its figures with it."""
-    shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
+    shutil.rmtree(figures(), ignore_errors=True)
 
 
 def child_exit(server: Any, worker: Any) -> None:
@@ -169,7 +179,7 @@ def child_exit(server: Any, worker: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """A new process begins: so does its thread for work that outlives requests."""
-    from kit import background  # not sooner: its figures go where `on_starting` says
+    from kit import background  # not sooner: its figures go where `Log.setup` says
 
     background.start()
     # What was loaded stays for ever. Looking through it at each full collection would halt a request for 70 ms.
@@ -209,6 +219,7 @@ def write_problem(sock: Any, status: int, reason: str, message: str) -> None:
 # gunicorn has no hook for the refusals of its parser; this is the one function that all of them go through.
 gunicorn.util.write_error = write_problem
 
+preload_app = True  # a second web process, or one in place of another, costs a fork
 worker_class = Worker
 logger_class = Log
 threads = WEB_THREADS()

@@ -33,7 +33,7 @@ _processor: "SpanProcessor | None" = None  # one queue and one thread for all of
 def start(component: str, processor: "SpanProcessor | None" = None) -> None:
     """Record this component from now on, if it is switched on. `processor` takes the spans instead of the collector.
 
-    Call it in the process that serves: threads do not survive a fork. Raises ConfigurationError without the packages.
+    The SDK starts its thread again in every process that is forked. Raises ConfigurationError without the packages.
     """
     global _processor
     if not OTEL_ENABLED.of(component) or component in _tracers:
