@@ -17,6 +17,7 @@ from bench.results import Row, amount
 
 TENANTS, CUSTOMERS = 10, 10_000
 LIST = "?per_page=50"
+SOLO_CONCURRENCY = 4  # fewer than the gateway lets wait for one service
 # (concurrency) -> target and ambition of the added milliseconds, at p50 and at p99
 HOP_LIMITS = {1: ((1.0, 0.5), (3.0, 1.5)), 16: ((None, None), (None, None))}
 
@@ -33,8 +34,9 @@ def rows() -> Iterator[Row]:
 def _solo_rows(running: Platform, client: Client) -> Iterator[Row]:
     with bare_service(running, "customer") as (port, pid):
         for name, path in _paths(client).items():
-            through = Load(f"{running.address}/api{path}", headers=client.headers)
-            direct = Load(f"http://127.0.0.1:{port}{path}", headers=client.internal(running.folder))
+            through = Load(f"{running.address}/api{path}", headers=client.headers, concurrency=SOLO_CONCURRENCY)
+            shown = client.internal(running.folder)
+            direct = Load(f"http://127.0.0.1:{port}{path}", headers=shown, concurrency=SOLO_CONCURRENCY)
             solo = Contestant(f"solo, {name}", through, [running.processes()["solo"]])
             bare = Contestant(f"bare service, {name}", direct, [pid])
             figures = measure([solo, bare])
