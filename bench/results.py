@@ -123,7 +123,6 @@ def versions() -> dict[str, str]:
         "Postgres": _said(str(postgres), "--version"),
         "nginx": _said("nginx", "-v"),
         "wrk": _said("wrk", "-v"),
-        "kernel": machine.release(),
     }
 
 
