@@ -25,7 +25,7 @@ from bench.measure import CLIENT_CORE, Contestant, Figures, Load, measure, need,
 
 HERE = Path(__file__).parent / "peers"
 ROOT = HERE.parents[1]
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 PATH = "/api/customers/0197a3c0-0000-7000-8000-00000000000c"
 OURS, DIRECT, NGINX, FASTAPI, AIOHTTP = "alicerce", "the service itself", "nginx", "FastAPI + httpx", "aiohttp + uvloop"
 CUSTOMER = {
@@ -99,7 +99,7 @@ def nginx(servers: str, path: str, port: int, **words: object) -> Iterator[int]:
 
 @contextmanager
 def platform(folder: Path, upstream: int) -> Iterator[tuple[int, Path]]:
-    """The platform in split, with this port in the place of the customer service; the gateway's port, and its folder."""
+    """The platform in split, with this port in the place of the customer service; the gateway's port and the folder."""
     port = free_port()
     limits = {f"RATE_LIMIT_{name}": "1000000" for name in ("ADDRESS", "LOGIN", "USER", "TENANT")}
     services = ("auth", "tenant", "customer", "product", "interaction")
@@ -194,7 +194,8 @@ def alone(each: Contestant) -> Contestant:
 def show(figures: Mapping[str, Figures], concurrency: int) -> None:
     """A table of one run."""
     print(
-        f"\nconcurrency {concurrency:<20} CPU µs  alicerce is  req/s   p50 ms   p99 ms  added p50  added p99  spread  noise"
+        f"\nconcurrency {concurrency:<20} CPU µs  alicerce is  req/s   p50 ms   p99 ms"
+        "  added p50  added p99  spread  noise"
     )
     direct, ours = figures[DIRECT], figures[OURS]
     for name, row in figures.items():

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from kit.errors import Problem
+from kit.waiting import yielding
 
 QUEUE_S = 1.0
 LOOK_S = 0.05
@@ -35,10 +36,8 @@ class Bulkhead:
 
     def enter(self, most_s: float = QUEUE_S) -> Callable[[], None] | None:
         """Take a place, waiting `most_s` at most: what gives it back, to be called once; or None."""
-        given_up = time.monotonic() + most_s
-        while not self._free.acquire(timeout=0 if self._was_slow else LOOK_S):
-            if self._was_slow or self._is_stuck() or time.monotonic() > given_up:
-                return None
+        if not self._free.acquire(blocking=False) and not self._wait(most_s):
+            return None
         holder, entered = object(), time.monotonic()
         self._since[holder] = entered
 
@@ -48,6 +47,14 @@ class Bulkhead:
             self._free.release()
 
         return leave
+
+    def _wait(self, most_s: float) -> bool:
+        yielding()
+        given_up = time.monotonic() + most_s
+        while not self._free.acquire(timeout=0 if self._was_slow else LOOK_S):
+            if self._was_slow or self._is_stuck() or time.monotonic() > given_up:
+                return False
+        return True
 
     def _is_stuck(self) -> bool:
         since = list(self._since.values())

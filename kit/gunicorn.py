@@ -5,139 +5,22 @@ clients a deadline, so that nobody holds a thread by sending one byte a second, 
 documents like all others.
 """
 
-import errno
 import gc
 import logging
 import os
-import select
 import shutil
-import socket
 import tempfile
-import threading
-import time
-from collections import Counter
 from contextlib import suppress
 from functools import cache
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any
 
 import gunicorn.util
 from gunicorn.glogging import Logger
-from gunicorn.workers import gthread
-from gunicorn.workers.gthread import ThreadWorker
 
 from kit import errors, logs, trace
-from kit.config import SERVING, WEB_THREADS, setting
-
-SLOW_CLIENT_SECONDS = setting("SLOW_CLIENT_SECONDS", 20.0, "How long a client may take to send one request.")
-LINGER_S = 1.0
-CHUNK = 64 * 1024
-
-
-class Shares:
-    """How much of something each address holds. Nobody may have more than half of it."""
-
-    def __init__(self) -> None:
-        self._held: Counter[str] = Counter()
-        self._lock = threading.Lock()
-
-    def take(self, address: str, whole: int) -> bool:
-        """Take one more; False when that would be more than half of the whole."""
-        with self._lock:
-            if self._held[address] >= max(1, whole // 2):
-                return False
-            self._held[address] += 1
-            return True
-
-    def give(self, address: str) -> None:
-        """Give one back."""
-        with self._lock:
-            self._held[address] -= 1
-            if not self._held[address]:
-                del self._held[address]
-
-
-class PatientSocket:
-    """A client's socket that waits for a whole request no longer than it may, however the bytes drip in.
-
-    One address may have at most half of the threads waiting for its bytes. Giving up looks like a reset to gunicorn,
-    which then closes the connection without a log line.
-    """
-
-    _waiting: ClassVar[Shares] = Shares()
-
-    def __init__(self, inner: socket.socket, address: str) -> None:
-        self.inner, self.address = inner, address
-        self.deadline = 0.0
-        self.refused = False
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
-
-    def begin(self) -> None:
-        """A new request begins to arrive."""
-        self.deadline = time.monotonic() + SLOW_CLIENT_SECONDS()
-
-    def setblocking(self, flag: bool) -> None:
-        """Blocking means: with a limit, so that a client that does not read its answer is given up too."""
-        self.inner.settimeout(SLOW_CLIENT_SECONDS() if flag else 0.0)
-
-    def shutdown(self, how: int) -> None:
-        """Nothing is waited for after this: gunicorn does it in the one thread that accepts, to close a connection."""
-        self.deadline = 0.0
-        self.inner.shutdown(how)
-
-    def recv(self, size: int, *flags: int) -> bytes:
-        """The next bytes, as soon as there are any."""
-        if not self._readable(0):
-            self._wait()
-        return self.inner.recv(size, *flags)
-
-    def linger(self) -> None:
-        """Read what a refused client still sends, for a moment: closing upon it would take the refusal away again."""
-        self.deadline = min(self.deadline, time.monotonic() + LINGER_S)
-        with suppress(OSError):
-            while self.recv(CHUNK):
-                pass
-
-    def _readable(self, seconds: float) -> bool:
-        poll = select.poll()  # select.select cannot watch a descriptor above 1023
-        poll.register(self.inner, select.POLLIN)
-        return bool(poll.poll(seconds * 1000))
-
-    def _wait(self) -> None:
-        left = self.deadline - time.monotonic()
-        if left <= 0 or not self._waiting.take(self.address, WEB_THREADS()):
-            raise ConnectionResetError(errno.ECONNRESET, "the client is too slow")
-        try:
-            if not self._readable(left):
-                raise ConnectionResetError(errno.ECONNRESET, "the client is too slow")
-        finally:
-            self._waiting.give(self.address)
-
-
-class Worker(ThreadWorker):
-    """gunicorn's threaded worker over patient sockets."""
-
-    def handle(self, conn: Any) -> Any:
-        if not isinstance(conn.sock, PatientSocket):
-            conn.sock = PatientSocket(conn.sock, conn.client[0] if conn.client else "")
-        if not conn.initialized and not conn.data_ready and not conn.wait_for_data(0):
-            return gthread._DEFER  # gunicorn would wait five seconds in this thread for a client that says nothing
-        conn.sock.begin()
-        result = super().handle(conn)
-        if not result and (conn.sock.refused or is_unread(conn.parser)):
-            with suppress(OSError):
-                conn.sock.inner.shutdown(socket.SHUT_WR)
-                conn.sock.linger()
-        return result
-
-
-def is_unread(parser: Any) -> bool:
-    """Whether a body was refused before its end, so that the client may still be sending it."""
-    body = getattr(getattr(parser, "mesg", None), "body", None)
-    reader = getattr(body, "reader", None)
-    return bool(getattr(body, "failed", False) or getattr(reader, "length", 0) or getattr(reader, "parser", None))
+from kit.config import SERVING, WEB_THREADS
+from kit.worker import Worker
 
 
 @cache
@@ -229,6 +112,7 @@ graceful_timeout = 30
 timeout = 60
 max_requests = 200_000
 max_requests_jitter = 20_000
+http_parser = "python"  # gunicorn_h1c, taken when it is installed, folds lines that RFC 9112, 5.2 has refused
 header_map = "drop"  # X_User_Id and X-User-Id are one key in an environ
 forwarder_headers = ""  # nobody may change the path by a header
 forwarded_allow_ips = ""

@@ -12,7 +12,7 @@ from pathlib import Path
 import gunicorn.util
 import pytest
 
-from kit.gunicorn import PatientSocket
+from kit.patience import PatientSocket
 
 APP = """
 def application(environ, start_response):

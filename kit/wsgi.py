@@ -1,0 +1,144 @@
+"""A request as WSGI sees it, and its answer on the wire: gunicorn's rules at a fraction of its price.
+
+gunicorn's parser decides what is a request at all, and its `Response` how an answer is framed. Here is what it does
+the same way each time, done once: what a connection says of itself, names that were checked, and the date of a second.
+"""
+
+import time
+from email.utils import formatdate
+from functools import lru_cache
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from gunicorn import SERVER
+from gunicorn.http import wsgi
+from gunicorn.http.body import LengthReader
+from gunicorn.http.message import Request
+from gunicorn.http.parser import Parser
+from gunicorn.util import is_hoppish
+
+NAMES = 512  # of headers whose names are remembered: what answers of ours hold is a fraction of it
+
+
+class PlainRequest(Request):
+    """A request of a client, whom gunicorn trusts with nothing: neither another scheme nor names with `_`."""
+
+    def _peer_trusted_for_forwarded(self) -> tuple[dict[str, str], list[str]]:
+        return {}, []
+
+
+class PlainParser(Parser):
+    """The requests of one connection."""
+
+    mesg_class = PlainRequest
+
+    def finish_body(self, deadline: float | None = None, max_bytes: int | None = None) -> bool:
+        """As gunicorn's, which looks at the socket's timeouts also where the body has been read to its end."""
+        body = getattr(self.mesg, "body", None)
+        reader = getattr(body, "reader", None)
+        if isinstance(reader, LengthReader) and reader.length == 0 and not body.failed:  # type: ignore[union-attr]
+            return True
+        return bool(super().finish_body(deadline, max_bytes))
+
+
+def connection_environ(cfg: Any, client: Any, server: Any) -> dict[str, Any]:
+    """The part of an environ (PEP 3333) that is the same for every request of a connection."""
+    environ: dict[str, Any] = wsgi.base_environ(cfg)
+    del environ["wsgi.file_wrapper"]  # nothing of ours is a file that the kernel could send
+    host, port = server[:2] if isinstance(server, tuple) else (server, "")
+    address, *more = client if isinstance(client, tuple) else (client,)
+    environ |= {"SERVER_NAME": host, "SERVER_PORT": str(port), "REMOTE_ADDR": address, "SCRIPT_NAME": ""}
+    environ |= {"wsgi.multithread": True, "wsgi.url_scheme": "http"}
+    return environ | ({"REMOTE_PORT": str(more[0])} if more else {})
+
+
+def environ(connection: dict[str, Any], request: Request) -> dict[str, Any]:
+    """The environ of a request. A header that came more than once is joined by commas (RFC 9110, 5.3)."""
+    major, minor = request.version
+    made = {
+        **connection,
+        "wsgi.input": request.body,
+        "REQUEST_METHOD": request.method,
+        "QUERY_STRING": request.query,
+        "RAW_URI": request.uri,
+        "PATH_INFO": unquote_to_bytes(request.path).decode("latin-1") if "%" in request.path else request.path,
+        "SERVER_PROTOCOL": f"HTTP/{major}.{minor}",
+    }
+    repeated: dict[str, list[str]] = {}
+    for name, value in request.headers:
+        key = _key(name)
+        if key in made:
+            repeated.setdefault(key, [made[key]]).append(value)
+        else:
+            made[key] = value
+    for key, values in repeated.items():
+        made[key] = ",".join(values)
+    return made
+
+
+@lru_cache(maxsize=NAMES)
+def _key(name: str) -> str:
+    key = name.replace("-", "_")
+    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
+
+
+@lru_cache(maxsize=NAMES)
+def _checked(name: str) -> tuple[str, bool]:
+    """A header's name in lower case, and whether it concerns one connection only. Raises InvalidHeaderName."""
+    if not wsgi.TOKEN_RE.fullmatch(name):
+        raise wsgi.InvalidResponseHeaderName(repr(name))
+    return name.lower(), is_hoppish(name)
+
+
+@lru_cache(maxsize=2)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)
+
+
+class Response(wsgi.Response):
+    """gunicorn's response. Its head leaves together with the first piece of its body, in one packet."""
+
+    head = b""
+    headers_sent: bool
+
+    def process_headers(self, headers: list[tuple[str, str]]) -> None:
+        """Check the application's headers and keep what may be said. Raises InvalidResponseHeader."""
+        for name, value in headers:
+            lower, is_hop = _checked(name)
+            if not wsgi.HEADER_VALUE_RE.fullmatch(value):
+                raise wsgi.InvalidResponseHeader(repr(name))
+            if is_hop:
+                continue
+            if lower == "content-length":
+                self.response_length = int(value)
+            self.headers.append((name, value.strip(" \t")))
+
+    def send_headers(self) -> None:
+        """Write the head; it waits for the first piece of the body."""
+        if self.headers_sent:
+            return
+        major, minor = self.req.version
+        lines = [
+            f"HTTP/{major}.{minor} {self.status}",
+            f"Server: {SERVER}",
+            f"Date: {_date(int(time.time()))}",
+            f"Connection: {'close' if self.should_close() else 'keep-alive'}",
+            *(("Transfer-Encoding: chunked",) if self.chunked else ()),
+            *[f"{name}: {value}" for name, value in self.headers],
+            "\r\n",
+        ]
+        self.head = "\r\n".join(lines).encode("latin-1")
+        self.headers_sent = True
+
+    def _emit_body(self, data: bytes) -> None:
+        framed = b"%X\r\n%b\r\n" % (len(data), data) if self.chunked else data
+        head, self.head = self.head, b""
+        self.sock.sendall(head + framed if head else framed)
+
+    def close(self) -> None:
+        """The body is over: what was not sent yet leaves."""
+        if not self.headers_sent:
+            self.send_headers()
+        rest, self.head = self.head + (b"0\r\n\r\n" if self.chunked else b""), b""
+        if rest:
+            self.sock.sendall(rest)
