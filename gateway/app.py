@@ -19,6 +19,7 @@ from kit import config, logs
 from kit.app import VERSION, handle_errors, json_answer, prepare_requests
 from kit.errors import Problem, Unavailable
 from kit.identity import GATEWAY
+from kit.waiting import yielding
 
 HEALTH_AGE_S = 0.5  # with the time-out below, a killed service is told within two seconds
 HEALTH_TIMEOUT_S = 1.0
@@ -27,11 +28,15 @@ HEALTH_TIMEOUT_S = 1.0
 class Gateway(Flask):
     """A Flask app that lets its proxy look at a request first."""
 
+    says_when_it_waits = True  # to kit.worker
     proxy: Proxy
 
     def wsgi_app(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         answer = self.proxy(environ, start_response)
-        return super().wsgi_app(environ, finishing(environ, start_response)) if answer is None else answer
+        if answer is None:
+            yielding()
+            return super().wsgi_app(environ, finishing(environ, start_response))
+        return answer
 
 
 class Health:

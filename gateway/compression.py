@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from flask import Flask, Response, request
 
-from gateway.upstream import Headers
+from gateway.headers import Headers
 from kit.config import setting
 
 COMPRESSION_ENABLED = setting("COMPRESSION_ENABLED", True, "Whether JSON and CSV answers are packed with gzip.")

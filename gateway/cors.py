@@ -8,8 +8,8 @@ try passwords from a thousand visitors' addresses.
 import re
 from typing import Any
 
+from gateway.headers import Headers
 from gateway.routes import Node
-from gateway.upstream import Headers
 from kit.config import setting, words
 
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::\d{1,5})?\Z")

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.auth import Principal
+from gateway.headers import Headers
 from gateway.limits import Standing
 from gateway.observed import observed
 from gateway.routes import Operation
-from gateway.upstream import Headers
 from kit import metrics, telemetry, trace
 from kit.identity import GATEWAY
 from kit.logs import API, logger

@@ -7,9 +7,9 @@ that prove the identity there; or the refusal that the gateway itself would have
 from typing import Any
 
 from gateway import routes
+from gateway.headers import Headers
 from gateway.incoming import TRUSTED_PROXIES, is_within
 from gateway.routes import Node, Operation
-from gateway.upstream import Headers
 from kit.config import setting
 from kit.errors import BadRequest, NotFound
 

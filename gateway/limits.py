@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
 
+from gateway.headers import Headers
 from gateway.routes import OPEN, Operation
-from gateway.upstream import Headers
 from kit.config import setting
 from kit.errors import TooManyRequests
 

@@ -1,11 +1,11 @@
 """What of a service's answer reaches the client: which headers, and a body that is whole or visibly broken."""
 
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 
 from gateway.exchange import Exchange, log_request
-from gateway.upstream import Answer, Body, Headers, UpstreamBroken
+from gateway.headers import NAME, VALUE, Headers
+from gateway.upstream import Answer, Body, UpstreamBroken
 
 WITHHELD = frozenset(
     (
@@ -13,8 +13,7 @@ WITHHELD = frozenset(
         *("transfer-encoding", "server", "x-powered-by", "date", "x-request-id"),
     )
 )
-NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")  # RFC 9110, 5.6.2
-VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*\Z")  # RFC 9110, 5.5
+MOST_STATUS = 599
 SMALL_BYTES = 256 * 1024
 
 
@@ -23,10 +22,12 @@ def check(exchange: Exchange, answer: Answer) -> None:
 
     101 would hand the connection over, and a doubtful length would shift the borders of answers (RFC 9112, 6.3).
     """
+    if answer.is_checked and 200 <= answer.status <= MOST_STATUS:
+        return
     lengths = [value for name, value in answer.headers if name.lower() == "content-length"]
     codings = [value.lower() for name, value in answer.headers if name.lower() == "transfer-encoding"]
     is_sane = (
-        200 <= answer.status <= 599
+        200 <= answer.status <= MOST_STATUS
         and all(NAME.match(name) and VALUE.match(value) for name, value in answer.headers)
         and codings in ([], ["chunked"])
         and len(lengths) <= 1

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from gateway.exchange import Exchange
+from gateway.headers import Headers
 from gateway.routes import Operation
-from gateway.upstream import Headers
 from kit.config import setting
 from kit.errors import Unavailable
 

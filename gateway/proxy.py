@@ -5,23 +5,25 @@ that could be mistaken for ours; one Content-Length; and one log line.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
 
 from gateway import compression, forward_auth, routes
 from gateway.auth import Authenticator, Principal
 from gateway.cors import Cors
-from gateway.exchange import Exchange, begin
+from gateway.exchange import Exchange, begin, log_request
+from gateway.headers import Headers
 from gateway.incoming import check_headers, client_address, passed_on, read_body
 from gateway.limits import Limits, is_guessable
 from gateway.outgoing import Outgoing, check, first_piece, is_whole, public_headers
 from gateway.protection import EXCHANGE, PROBES, Mode, finished, security_headers
-from gateway.upstream import Answer, Headers, Request, Upstream
+from gateway.upstream import Answer, Request, Upstream
 from gateway.wire import transport_to
 from kit import deadline, errors, identity, trace
 from kit.config import home
 from kit.errors import BadRequest, Problem
+from kit.waiting import SUSPEND
 
 StartResponse = Callable[..., Any]
 
@@ -87,8 +89,8 @@ class Proxy:
         if node is None:
             environ[EXCHANGE] = exchange
             return None
-        answer = self._forward(exchange, node, environ, target)
-        return _answer(exchange, answer, environ, start_response)
+        request = self._request(exchange, node, environ, target)
+        return self._forward(exchange, request, environ, start_response)
 
     def _admit(self, exchange: Exchange, operation: routes.Operation, environ: dict[str, Any]) -> None:
         """Whether a request may go to an operation, cheap questions first; sets whom it speaks for."""
@@ -102,7 +104,8 @@ class Proxy:
         elif operation.mark == routes.OPTIONAL and "HTTP_X_PUBLISHABLE_KEY" in environ:
             self.limits.count_key(exchange, environ["HTTP_X_PUBLISHABLE_KEY"])
 
-    def _forward(self, exchange: Exchange, node: routes.Node, environ: dict[str, Any], target: str) -> Answer:
+    def _request(self, exchange: Exchange, node: routes.Node, environ: dict[str, Any], target: str) -> Request:
+        """What is sent to the service, after everything that speaks against it was asked."""
         operation = node.operations.get(exchange.method)
         if operation is None:
             exchange.extra["allow"] = ", ".join(sorted(node.operations))
@@ -111,16 +114,36 @@ class Proxy:
         # Not where tokens are answered: their length must not tell what of them was guessed (BREACH).
         exchange.packs = self.packs and not operation.door.credentials
         self._admit(exchange, operation, environ)
-        request = Request(
+        return Request(
             method=exchange.method,
             target=target[len(operation.prefix) :],
             headers=_headers(exchange, operation, environ),
             body=read_body(exchange.method, environ),
             deadline=time.monotonic() + deadline.BUDGET_MS / 1000,
         )
+
+    def _forward(
+        self, exchange: Exchange, request: Request, environ: dict[str, Any], start_response: StartResponse
+    ) -> Iterator[bytes]:
+        """The service's answer, or what is said instead. It yields nothing but empty pieces while it waits."""
+        outgoing: Outgoing | None = None
+        try:
+            try:
+                answer = yield from self._ask(exchange, request, environ)
+                outgoing = _answer(exchange, answer, environ, start_response)
+            except Problem as problem:
+                outgoing = _refuse(exchange, problem, start_response)
+            yield from outgoing
+        finally:
+            if outgoing is None:
+                log_request(exchange)
+            else:
+                outgoing.close()
+
+    def _ask(self, exchange: Exchange, request: Request, environ: dict[str, Any]) -> Generator[bytes, None, Answer]:
         sent = time.perf_counter()
         try:
-            return self.upstreams[operation.service].send(request)
+            return (yield from self.upstreams[exchange.service].ask(request, environ.get(SUSPEND)))
         finally:
             exchange.upstream_ms = (time.perf_counter() - sent) * 1000
 
@@ -148,9 +171,7 @@ def _proof(principal: Principal | None) -> Headers:
     return [*proof, ("X-Tenant-Id", str(who.tenant_id))] if who.tenant_id else proof
 
 
-def _answer(
-    exchange: Exchange, answer: Answer, environ: dict[str, Any], start_response: StartResponse
-) -> Iterable[bytes]:
+def _answer(exchange: Exchange, answer: Answer, environ: dict[str, Any], start_response: StartResponse) -> Outgoing:
     try:
         check(exchange, answer)
         first = first_piece(answer)
@@ -177,14 +198,14 @@ def _packed(answer: Answer, headers: Headers, first: bytes, environ: dict[str, A
     return [*headers, compression.VARY], first
 
 
-def _nothing(exchange: Exchange, headers: Headers, start_response: StartResponse) -> Iterable[bytes]:
+def _nothing(exchange: Exchange, headers: Headers, start_response: StartResponse) -> Outgoing:
     exchange.status = 204
     said = [*headers, ("Cache-Control", "no-store"), (trace.REQUEST_ID, exchange.request_id)]
     start_response("204 No Content", finished(exchange, said))
     return Outgoing(exchange, b"")
 
 
-def _refuse(exchange: Exchange, problem: Problem, start_response: StartResponse) -> Iterable[bytes]:
+def _refuse(exchange: Exchange, problem: Problem, start_response: StartResponse) -> Outgoing:
     body = errors.render(problem, exchange.request_id)
     headers = [
         ("Content-Type", errors.CONTENT_TYPE),

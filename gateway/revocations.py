@@ -16,6 +16,7 @@ from kit.config import setting
 from kit.errors import Problem, Unavailable
 from kit.identity import GATEWAY, Identity
 from kit.logs import logger
+from kit.waiting import yielding
 
 REVOCATION_POLL_SECONDS = setting(
     "REVOCATION_POLL_SECONDS", 0.5, "Oldest age of what the gateway knows about revocations."
@@ -61,7 +62,10 @@ class Revocations:
         """Read what is new, if it is time to and nobody else does. Raises RevocationsUnknown beyond the bound."""
         now = time.monotonic()
         first = len(self._fresh) < len(contract.SOURCES)
+        if first:
+            yielding()
         if now >= self._due and self._lock.acquire(blocking=first):
+            yielding()
             try:
                 if time.monotonic() >= self._due:
                     self._read_all()

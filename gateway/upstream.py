@@ -5,18 +5,18 @@ leaves the others their threads.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.headers import Headers
 from kit import transport
 from kit.bulkhead import Bulkhead
 from kit.config import WEB_THREADS
 from kit.errors import BadGateway, DeadlineExceeded, Unavailable
+from kit.waiting import Suspend, yielding
 
 QUEUE_S = 0.5
-
-Headers = list[tuple[str, str]]
 
 
 class UpstreamUnavailable(Unavailable):
@@ -63,16 +63,27 @@ class Body(Protocol):
 
 @dataclass(slots=True)
 class Answer:
-    """What came back."""
+    """What came back. `is_checked`: its head was read from the wire by `gateway.framing`, which refuses odd ones."""
 
     status: int
     headers: Headers
     body: Body
+    is_checked: bool = False
 
 
 class Transport(Protocol):
     def send(self, request: Request) -> Answer:
         """Raises UpstreamUnavailable, UpstreamTimeout, UpstreamBroken."""
+
+
+class Pending(Protocol):
+    """A request that was sent to a service."""
+
+    def fileno(self) -> int:
+        """Where its answer arrives."""
+
+    def arrived(self) -> Answer | None:
+        """The answer, once its head is there. Raises UpstreamTimeout, UpstreamBroken, UpstreamUnavailable."""
 
 
 class InProcess:
@@ -85,6 +96,7 @@ class InProcess:
         app = transport.mounted(self.service)
         if app is None:
             raise UpstreamUnavailable(upstream=self.service, retry_after_s=1)
+        yielding()
         env = transport.environ(request.method, request.target, request.headers, request.body)
         return Answer(*transport.begin(app, env))
 
@@ -121,15 +133,37 @@ class Upstream:
     def __init__(self, service: str, transport: Transport) -> None:
         self.service, self.transport = service, transport
         self.bulkhead = Bulkhead(max(1, WEB_THREADS() // 2))
+        # Who is suspended holds no thread of ours, but one of the service's, and it has as many as we have.
+        self.suspended = Bulkhead(WEB_THREADS())
 
     def send(self, request: Request) -> Answer:
         """Forward a request. Raises UpstreamBusy, and what its transport raises."""
-        leave = self.bulkhead.enter(min(QUEUE_S, request.left()))
-        if leave is None:
-            raise UpstreamBusy(upstream=self.service, retry_after_s=1)
+        leave = self._enter(self.bulkhead, request)
         try:
             answer = self.transport.send(request)
         except BaseException:
             leave()
             raise
-        return Answer(answer.status, answer.headers, Held(answer.body, leave))
+        return Answer(answer.status, answer.headers, Held(answer.body, leave), answer.is_checked)
+
+    def ask(self, request: Request, suspend: Suspend | None) -> Generator[bytes, None, Answer]:
+        """The same without holding a thread, where transport and server can do that: an empty piece for each wait."""
+        begin: Callable[[Request], Pending] | None = getattr(self.transport, "begin", None)
+        if suspend is None or begin is None:
+            return self.send(request)
+        leave = self._enter(self.suspended, request)
+        try:
+            pending = begin(request)
+            while (answer := pending.arrived()) is None:
+                suspend(pending.fileno(), request.deadline)
+                yield b""
+        except BaseException:
+            leave()
+            raise
+        return Answer(answer.status, answer.headers, Held(answer.body, leave), answer.is_checked)
+
+    def _enter(self, bulkhead: Bulkhead, request: Request) -> Callable[[], None]:
+        leave = bulkhead.enter(min(QUEUE_S, request.left()))
+        if leave is None:
+            raise UpstreamBusy(upstream=self.service, retry_after_s=1)
+        return leave

@@ -1,19 +1,20 @@
 """HTTP/1.1 to a service at an address, over connections that are kept.
 
-Nothing is followed, decoded, stored or taken from the environment. urllib3's connections are used without its pool: the
-pool would rewrite the target (`%zz` into `%25zz`), and what is routed has to be what arrives.
+Nothing is followed, decoded, stored or taken from the environment, and what is routed is what arrives, byte for byte.
+All waits for one answer end together, at the deadline of its request, however its bytes drip in.
 """
 
+import re
+import select
+import socket
+import ssl
+import time
 from collections.abc import Iterator
 from contextlib import suppress
-from http.client import HTTPException
 from queue import Empty, Full, LifoQueue
-from typing import Any
 from urllib.parse import urlsplit
 
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
-from urllib3.response import HTTPResponse
-
+from gateway.framing import Head, Malformed, Reader
 from gateway.upstream import (
     Answer,
     InProcess,
@@ -26,13 +27,68 @@ from gateway.upstream import (
 from kit import transport
 from kit.client import address
 from kit.config import WEB_THREADS
-from kit.timed import TimedHTTP, TimedHTTPS
+from kit.waiting import yielding
 
 CONNECT_S = 1.0
 CHUNK = 64 * 1024
 REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+BODILESS = frozenset({"GET", "HEAD", "DELETE"})
+PRINTABLE = re.compile(r"[\t\r\n\x20-\x7e\x80-\xff]*\Z")
+BLOCKED = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
-Connection = TimedHTTP | TimedHTTPS
+
+class Connection:
+    """A connection to a service. Its socket never blocks, so that what is there already costs one system call."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self.sock = sock
+        self.deadline = 0.0
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it is idle as it should be: with nothing to read, neither an end nor an answer nobody asked for."""
+        try:
+            self.sock.recv(1)
+        except BLOCKED:
+            return True
+        except OSError:
+            pass
+        return False
+
+    def send(self, data: bytes) -> None:
+        """All of it. Raises TimeoutError, OSError."""
+        sent = 0
+        while sent < len(data):
+            try:
+                sent += self.sock.send(data[sent:] if sent else data)
+            except BLOCKED as blocked:
+                self.wait(select.POLLIN if isinstance(blocked, ssl.SSLWantReadError) else select.POLLOUT)
+
+    def receive(self) -> bytes:
+        """The next bytes, empty at the end. Raises TimeoutError, OSError."""
+        while True:
+            try:
+                return self.sock.recv(CHUNK)
+            except BLOCKED as blocked:
+                self.wait(select.POLLOUT if isinstance(blocked, ssl.SSLWantWriteError) else select.POLLIN)
+
+    def receive_now(self) -> bytes:
+        """The next bytes. Raises one of BLOCKED when there are none yet, TimeoutError when it is too late for them."""
+        if time.monotonic() > self.deadline:
+            raise TimeoutError
+        return self.sock.recv(CHUNK)
+
+    def wait(self, event: int) -> None:
+        """Until the socket is ready. Raises TimeoutError at the deadline."""
+        yielding()
+        poll = select.poll()
+        poll.register(self.sock, event)
+        if not poll.poll(max(0.0, self.deadline - time.monotonic()) * 1000):
+            raise TimeoutError
+
+    def close(self) -> None:
+        self.sock.close()
 
 
 class Http:
@@ -41,29 +97,46 @@ class Http:
     def __init__(self, service: str, url: str) -> None:
         parts = urlsplit(url)
         self.service = service
-        self._kind: type[Connection] = TimedHTTPS if parts.scheme == "https" else TimedHTTP
-        self._host, self._port = parts.hostname or "", parts.port
+        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self._host, self._port = parts.hostname or "", parts.port or (443 if self._tls else 80)
         self._idle: LifoQueue[Connection] = LifoQueue(maxsize=WEB_THREADS())
 
     def send(self, request: Request) -> Answer:
-        # A kept connection may have been closed by the other side while it was idle. Only what is safe to repeat
-        # is sent again, only once, and then over a new connection.
-        is_kept, connection = self._connection()
-        try:
-            return self._exchange(connection, request)
-        except UpstreamBroken:
-            if not is_kept or request.method not in REPEATABLE:
-                raise
-            return self._exchange(self._new(), request)
+        """Forward a request and wait for its answer's head."""
+        return Sent(self, request).wait()
+
+    def begin(self, request: Request) -> "Sent":
+        """Forward a request. Raises UpstreamUnavailable, UpstreamTimeout, UpstreamBroken."""
+        return Sent(self, request)
+
+    def take(self) -> Connection | None:
+        """A connection that was kept, and that the other side has not closed."""
+        with suppress(Empty):
+            while True:
+                connection = self._idle.get_nowait()
+                if connection.is_usable:
+                    return connection
+                connection.close()
+        return None
 
     def keep(self, connection: Connection) -> None:
         """Take back a connection whose answer was read to its end."""
         try:
-            if not connection.sock:
-                raise Full
             self._idle.put_nowait(connection)
         except Full:
             connection.close()
+
+    def connect(self, request: Request) -> Connection:
+        """A new connection. Raises UpstreamUnavailable."""
+        yielding()
+        try:
+            sock = socket.create_connection((self._host, self._port), min(CONNECT_S, request.left()))
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._tls:
+                sock = self._tls.wrap_socket(sock, server_hostname=self._host)
+        except OSError as error:
+            raise UpstreamUnavailable(upstream=self.service, retry_after_s=1) from error
+        return Connection(sock)
 
     def close(self) -> None:
         """Close the connections that are kept."""
@@ -71,72 +144,120 @@ class Http:
             while True:
                 self._idle.get_nowait().close()
 
-    def _connection(self) -> tuple[bool, Connection]:
-        with suppress(Empty):
-            while True:
-                connection = self._idle.get_nowait()
-                if connection.is_connected:
-                    return True, connection
-                connection.close()
-        return False, self._new()
 
-    def _new(self) -> Connection:
-        return self._kind(self._host, self._port)
+class Sent:
+    """A request that was sent, until the head of its answer is there.
 
-    def _exchange(self, connection: Connection, request: Request) -> Answer:
+    A kept connection may have been closed by the other side while it was idle. Only what is safe to repeat is sent
+    again, only once, and then over a new connection.
+    """
+
+    def __init__(self, http: Http, request: Request) -> None:
+        self.http, self.request = http, request
+        kept = http.take()
+        self._may_repeat = kept is not None and request.method in REPEATABLE
+        self._send(kept or http.connect(request))
+
+    def _send(self, connection: Connection) -> None:
+        self.connection = connection
+        connection.deadline = self.request.deadline
+        self.reader = Reader(self.request.method, connection.receive)
         try:
-            if not connection.is_connected:
-                connection.timeout = min(CONNECT_S, request.left())
-                connection.connect()
-            connection.timeout = request.left()
-            body, headers = request.body or None, dict(request.headers)
-            sent: dict[str, Any] = {"body": body, "headers": headers, "preload_content": False, "decode_content": False}
-            connection.request(request.method, request.target, **sent)
-            connection.timeout = request.left()
-            response = connection.getresponse()
-        except (NewConnectionError, ConnectTimeoutError) as error:
-            raise UpstreamUnavailable(upstream=self.service, retry_after_s=1) from error
-        except TimeoutError as error:
-            connection.close()
-            raise UpstreamTimeout(upstream=self.service) from error
-        except (HTTPException, HTTPError, OSError, ValueError) as error:
-            connection.close()
-            raise UpstreamBroken(upstream=self.service) from error
-        return Answer(response.status, list(response.headers.items()), Incoming(self, connection, response))
+            connection.send(_bytes(self.request))
+        except (OSError, ValueError) as error:
+            self._fail(error)
+
+    def fileno(self) -> int:
+        """The socket on which the answer arrives."""
+        return self.connection.sock.fileno()
+
+    def wait(self) -> Answer:
+        """Wait for the answer. Raises UpstreamTimeout, UpstreamBroken."""
+        while True:
+            try:
+                return self._answer()
+            except (Malformed, OSError) as error:
+                self._fail(error)
+
+    def arrived(self) -> Answer | None:
+        """The answer, if its head is there. Raises UpstreamTimeout, UpstreamBroken."""
+        self.reader.more = self.connection.receive_now
+        try:
+            return self._answer()
+        except BLOCKED:
+            return None
+        except (Malformed, OSError) as error:
+            self._fail(error)
+            return None
+
+    def _answer(self) -> Answer:
+        head = self.reader.head()
+        self.reader.more = self.connection.receive
+        return Answer(head.status, head.headers, Incoming(self, head), is_checked=True)
+
+    def _fail(self, error: Exception) -> None:
+        """Send it again if that may help. Raises UpstreamTimeout, UpstreamBroken."""
+        self.close()
+        if isinstance(error, TimeoutError):
+            raise UpstreamTimeout(upstream=self.http.service) from error
+        if not self._may_repeat:
+            raise UpstreamBroken(upstream=self.http.service) from error
+        self._may_repeat = False
+        self._send(self.http.connect(self.request))
+
+    def close(self) -> None:
+        """Nobody wants the answer any more."""
+        self.connection.close()
+
+
+def _bytes(request: Request) -> bytes:
+    """A request on the wire. Raises ValueError for what could be read as more than one."""
+    lines = [f"{request.method} {request.target} HTTP/1.1", *[f"{name}: {value}" for name, value in request.headers]]
+    if request.body or request.method not in BODILESS:
+        lines.append(f"Content-Length: {len(request.body)}")
+    text = "\r\n".join(lines)
+    if not PRINTABLE.match(text) or text.count("\r\n") != len(lines) - 1:
+        raise ValueError("a request that would be read as something else")
+    return text.encode("latin-1") + b"\r\n\r\n" + request.body
 
 
 class Incoming:
-    """A body on its way in. A connection is kept only when its body was read to the end."""
+    """A body on its way in. A connection is kept only when its body was read to the end, and nothing came after it."""
 
-    def __init__(self, http: Http, connection: Connection, response: HTTPResponse) -> None:
-        self.http, self.connection, self.response = http, connection, response
+    def __init__(self, sent: Sent, head: Head) -> None:
+        self.sent, self.is_kept = sent, head.is_kept
+        self.pieces = sent.reader.body(head)
         self.is_over = False
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
-        if self.is_over:
-            raise StopIteration
         try:
-            piece = self.response.read1(CHUNK)
-        except (ReadTimeoutError, TimeoutError) as error:
+            return next(self.pieces)
+        except StopIteration:
+            self._end()
+            raise
+        except TimeoutError as error:
             self.close()
-            raise UpstreamTimeout(upstream=self.http.service) from error
-        except (HTTPException, HTTPError, OSError, ValueError) as error:
+            raise UpstreamTimeout(upstream=self.sent.http.service) from error
+        except (Malformed, OSError) as error:
             self.close()
-            raise UpstreamBroken(upstream=self.http.service) from error
-        if piece:
-            return piece
-        self.is_over = True
-        self.http.keep(self.connection)
-        raise StopIteration
+            raise UpstreamBroken(upstream=self.sent.http.service) from error
 
-    def close(self) -> None:
+    def _end(self) -> None:
         if not self.is_over:
             self.is_over = True
-            self.response.close()
-            self.connection.close()
+            if self.is_kept and self.sent.reader.is_empty:
+                self.sent.http.keep(self.sent.connection)
+            else:
+                self.sent.close()
+
+    def close(self) -> None:
+        """Let go of the service, whatever it still says."""
+        if not self.is_over:
+            self.is_over = True
+            self.sent.close()
 
 
 def transport_to(service: str) -> Transport:

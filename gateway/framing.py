@@ -1,0 +1,138 @@
+"""Reading an answer of HTTP/1.1 (RFC 9112) from a service: strictly, for what is doubtful here is a hole behind us."""
+
+import re
+from collections.abc import Callable, Iterator
+
+from gateway.headers import Headers
+
+MOST_HEAD = 64 * 1024
+MOST_FIELDS = 100
+LINE = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: [^\x00-\x08\x0a-\x1f\x7f]*)?\Z")
+# Names and values of the alphabet (RFC 9110, 5.1 and 5.5), and so neither folded lines nor a lone CR or LF.
+FIELDS = re.compile(rb"(?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*)*\Z")
+SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?\Z")  # extensions are not for us (7.1.1)
+LENGTH = re.compile(r"[0-9]{1,15}\Z")
+END = b"\r\n\r\n"
+
+
+class Malformed(Exception):
+    """The other side does not speak HTTP/1.1, or breaks off."""
+
+
+class Head:
+    """A status, headers, and how the body is framed: by `length`, in chunks, or by the end of the connection."""
+
+    __slots__ = ("headers", "is_chunked", "is_kept", "length", "status")
+
+    def __init__(self, method: str, text: bytes) -> None:
+        first, _, _ = text.partition(b"\r\n")
+        found = LINE.match(first)
+        if not found or not FIELDS.match(text, len(first)) or text.count(b"\r\n") > MOST_FIELDS:
+            raise Malformed("no head")
+        self.status = int(found[2])
+        self.headers: Headers = []
+        framing: dict[str, list[str]] = {"content-length": [], "transfer-encoding": [], "connection": []}
+        for line in text.decode("latin-1").split("\r\n")[1:]:
+            name, _, value = line.partition(":")
+            value = value.strip(" \t")
+            self.headers.append((name, value))
+            if (lower := name.lower()) in framing:
+                framing[lower].append(value.lower())
+        self._frame(method, framing["content-length"], framing["transfer-encoding"])
+        has_end = self.length is not None or self.is_chunked
+        is_doubtful = bool(framing["content-length"] and framing["transfer-encoding"])
+        self.is_kept = (
+            has_end and not is_doubtful and found[1] == b"1" and "close" not in ",".join(framing["connection"])
+        )
+
+    def _frame(self, method: str, lengths: list[str], codings: list[str]) -> None:
+        """Where the body ends (6.3). Two lengths are none; chunks win over a length, and nothing may follow them."""
+        if codings not in ([], ["chunked"]) or len(lengths) > 1:
+            raise Malformed("no framing")
+        if lengths and not LENGTH.match(lengths[0]):
+            raise Malformed("no length")
+        self.is_chunked = bool(codings)
+        self.length = int(lengths[0]) if lengths and not codings else None
+        if method == "HEAD" or self.status in (204, 304) or self.status < 200:
+            self.is_chunked, self.length = False, 0
+
+
+class Reader:
+    """The answer to one request. `more` gives the next bytes, empty at the end of the connection."""
+
+    def __init__(self, method: str, more: Callable[[], bytes]) -> None:
+        self.method, self.more = method, more
+        self._held = b""
+
+    def head(self) -> Head:
+        """The head of the final answer. Raises Malformed, and what `more` raises; then it may be asked again."""
+        while True:
+            end = self._held.find(END)
+            if end < 0:
+                if len(self._held) > MOST_HEAD:
+                    raise Malformed("a head without end")
+                self._held += self._some()
+                continue
+            head = Head(self.method, self._held[:end])
+            self._held = self._held[end + len(END) :]
+            if head.status != 100:  # nobody asked for that, but it may be said (RFC 9110, 15.2.1)
+                return head
+
+    def body(self, head: Head) -> Iterator[bytes]:
+        """Its body in pieces. Raises Malformed unless it is whole."""
+        if head.is_chunked:
+            yield from self._chunks()
+        elif head.length is not None:
+            yield from self._exactly(head.length)
+        else:
+            yield self._take(len(self._held))
+            while piece := self.more():
+                yield piece
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing came behind the answer, where nothing may."""
+        return not self._held
+
+    def _exactly(self, left: int) -> Iterator[bytes]:
+        while left:
+            piece = self._take(left) if self._held else self._some()
+            if len(piece) > left:
+                piece, self._held = piece[:left], piece[left:]
+            left -= len(piece)
+            yield piece
+
+    def _chunks(self) -> Iterator[bytes]:
+        while True:
+            size = SIZE.match(self._line())
+            if not size:
+                raise Malformed("no chunk")
+            if not int(size[1], 16):
+                break
+            yield from self._exactly(int(size[1], 16))
+            if self._line():
+                raise Malformed("a chunk that is too long")
+        fields = 0
+        while self._line():  # trailers, which nobody of ours sends, are not passed on (6.5.1)
+            fields += 1
+            if fields > MOST_FIELDS:
+                raise Malformed("trailers without end")
+
+    def _line(self) -> bytes:
+        while (end := self._held.find(b"\r\n")) < 0:
+            if len(self._held) > MOST_HEAD:
+                raise Malformed("a line without end")
+            self._held += self._some()
+        line = self._held[:end]
+        self._held = self._held[end + 2 :]
+        return line
+
+    def _take(self, most: int) -> bytes:
+        piece, self._held = self._held[:most], self._held[most:]
+        return piece
+
+    def _some(self) -> bytes:
+        piece = self.more()
+        if not piece:
+            raise Malformed("it breaks off")
+        return piece
