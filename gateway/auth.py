@@ -49,6 +49,7 @@ class Authenticator:
     def __init__(self, app: Flask, revocations: Revocations) -> None:
         self.app, self.revocations = app, revocations
         self._known: dict[str, Principal] = {}
+        self._keyring = tokens.keyring()
         self._keys = 0
         app.config.update(
             JWT_ALGORITHM=tokens.ALGORITHM,
@@ -83,7 +84,7 @@ class Authenticator:
 
     def _forget_with_keys(self) -> None:
         """What a key proved is believed no longer than the key: they may have changed since."""
-        keys = tokens.keyring().refresh()
+        keys = self._keyring.refresh()
         if keys != self._keys:
             self._known.clear()
             self._keys = keys

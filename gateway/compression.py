@@ -11,6 +11,7 @@ from flask import Flask, Response, request
 
 from gateway.headers import Headers
 from kit.config import setting
+from kit.waiting import yielding
 
 COMPRESSION_ENABLED = setting("COMPRESSION_ENABLED", True, "Whether JSON and CSV answers are packed with gzip.")
 LEVEL = 5
@@ -46,10 +47,11 @@ def _weight(parameter: str) -> float:
 
 def is_packable(status: int, headers: Headers) -> bool:
     """Whether an answer may be packed, depending on who asks."""
+    if status not in WHOLE:
+        return False
     said = {name.lower(): value.lower() for name, value in headers}
     return (
-        status in WHOLE
-        and said.get("content-type", "").partition(";")[0].strip() in PLAIN
+        said.get("content-type", "").partition(";")[0].strip() in PLAIN
         and not {"content-encoding", "content-range"} & said.keys()
         and "no-transform" not in said.get("cache-control", "")
     )
@@ -57,6 +59,7 @@ def is_packable(status: int, headers: Headers) -> bool:
 
 def pack(headers: Headers, body: bytes) -> tuple[Headers, bytes]:
     """The same answer in gzip: the same bytes each time, as its strong tag promises."""
+    yielding()  # a large answer takes milliseconds
     packer = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP_WINDOW)
     packed = packer.compress(body) + packer.flush()
     changed = {"content-length": str(len(packed))}

@@ -12,8 +12,10 @@ from gateway.observed import observed
 from gateway.routes import Operation
 from kit import metrics, telemetry, trace
 from kit.identity import GATEWAY
-from kit.logs import API, logger
+from kit.logs import API, logger, say
 from kit.trace import Hop
+
+log = logger(GATEWAY, API)
 
 
 @dataclass(slots=True)
@@ -49,7 +51,7 @@ class Exchange:
     def ask(self) -> dict[str, str]:
         """The service is about to be asked: the headers that tell it of this hop."""
         prefix = self.operation.prefix if self.operation else ""
-        metrics.ACTIVE.labels(GATEWAY).inc()
+        metrics.active(GATEWAY).inc()
         self.asked = telemetry.ask(self.hop, self.method, f"http://{self.service}{self.path.removeprefix(prefix)}")
         return self.asked.headers()
 
@@ -65,10 +67,9 @@ def log_request(exchange: Exchange) -> None:
     observed.record(exchange)
     code = exchange.extra.get("code", "")
     if exchange.asked:
-        metrics.ACTIVE.labels(GATEWAY).dec()
+        metrics.active(GATEWAY).dec()
         telemetry.heard(exchange.asked, None if code else exchange.status, code)
     telemetry.answered(exchange.hop, exchange.status, exchange.route, code)
-    log = logger(GATEWAY, API)
     if not log.isEnabledFor(logging.INFO):
         return
     who = exchange.principal.identity if exchange.principal else None
@@ -86,4 +87,4 @@ def log_request(exchange: Exchange) -> None:
         "tenant_id": who.tenant_id if who else None,
         "code": code or None,
     }
-    log.info("request", extra={"fields": fields})
+    say(log, fields)

@@ -38,6 +38,7 @@ FORWARDED = (
     "USER_AGENT",
     "X_PUBLISHABLE_KEY",
 )
+PASSED = {f"HTTP_{name}": name.replace("_", "-").title() for name in FORWARDED}
 ONCE = ("HTTP_AUTHORIZATION", "HTTP_HOST", "CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_IDEMPOTENCY_KEY")
 PROTECTED = ("authorization", "cookie", "txn-token", "x-user-", "x-tenant-", "x-internal-", "x-forwarded-", "host")
 BODILESS = frozenset({"GET", "HEAD", "DELETE"})
@@ -85,20 +86,19 @@ def is_within(address: str, networks: tuple[Network, ...]) -> bool:
 def check_headers(environ: dict[str, Any]) -> None:
     """Refuse headers that are repeated, or that ask the next hop to remove ours. Raises MalformedHeaders."""
     # In an environ a repeated header has been joined by commas. None of these may hold one of its own.
-    if any("," in environ.get(name, "") for name in ONCE):
-        raise MalformedHeaders
+    for name in ONCE:
+        if "," in environ.get(name, ""):
+            raise MalformedHeaders
     if not environ.get("HTTP_HOST") and environ.get("SERVER_PROTOCOL") == "HTTP/1.1":
         raise MalformedHeaders("Say which Host is meant (RFC 9112, 3.2).")
-    named = environ.get("HTTP_CONNECTION", "").lower().split(",")
-    if any(name.strip().startswith(PROTECTED) for name in named):
+    named = environ.get("HTTP_CONNECTION")
+    if named and any(name.strip().startswith(PROTECTED) for name in named.lower().split(",")):
         raise MalformedHeaders
 
 
 def passed_on(environ: dict[str, Any]) -> list[tuple[str, str]]:
     """The client's headers that a service may see."""
-    headers = [
-        (name.replace("_", "-").title(), environ[f"HTTP_{name}"]) for name in FORWARDED if f"HTTP_{name}" in environ
-    ]
+    headers = [(name, environ[key]) for key, name in PASSED.items() if key in environ]
     if environ.get("CONTENT_TYPE"):
         headers.append(("Content-Type", environ["CONTENT_TYPE"]))
     return headers

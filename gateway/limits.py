@@ -84,8 +84,9 @@ class Limit:
     def take(self, key: Hashable) -> Standing:
         """Take one request out of a bucket. A refused one takes nothing, so that waiting always helps."""
         with self._lock:
-            now = self.clock()
-            full_at = max(self._full_at.get(key, now), now)
+            now = full_at = self.clock()
+            if self._full_at.get(key, 0) > now:
+                full_at = self._full_at[key]
             wait = full_at + self.step - now - self.depth
             if wait <= 0:
                 full_at += self.step
@@ -95,7 +96,7 @@ class Limit:
                 self._full_at.popitem(last=False)
         missing = full_at - now
         left = (self.depth - missing) // self.step
-        return Standing(self.policy, self.quota, left, _seconds(missing), _seconds(max(0, wait)))
+        return Standing(self.policy, self.quota, left, _seconds(missing), _seconds(wait) if wait > 0 else 0)
 
 
 def _seconds(nanoseconds: int) -> int:

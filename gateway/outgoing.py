@@ -40,13 +40,16 @@ def check(exchange: Exchange, answer: Answer) -> None:
 def public_headers(exchange: Exchange, answer: Answer) -> Headers:
     """The headers that a client may see, with a Location as the client knows it."""
     keeps_cookies = exchange.operation is not None and exchange.operation.door.credentials
-    is_chunked = any(name.lower() == "transfer-encoding" for name, _ in answer.headers)
-    withheld = WITHHELD | ({"content-length"} if is_chunked else set()) | (set() if keeps_cookies else {"set-cookie"})
-    return [
-        (name, _public(exchange, value) if name.lower() == "location" else value)
-        for name, value in answer.headers
-        if name.lower() not in withheld and not name.lower().startswith("x-internal-")
-    ]
+    shown: Headers = []
+    is_chunked = False
+    for name, value in answer.headers:
+        lower = name.lower()
+        is_chunked = is_chunked or lower == "transfer-encoding"
+        if lower in WITHHELD or lower.startswith("x-internal-") or (lower == "set-cookie" and not keeps_cookies):
+            continue
+        shown.append((name, _public(exchange, value) if lower == "location" else value))
+    # Chunks win over a length that contradicts them (RFC 9112, 6.3).
+    return [(name, value) for name, value in shown if name.lower() != "content-length"] if is_chunked else shown
 
 
 def _public(exchange: Exchange, location: str) -> str:

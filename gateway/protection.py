@@ -100,16 +100,26 @@ def finished(exchange: Exchange, headers: Headers, *, is_page: bool = False) -> 
 
     A page of the gateway's own has its own policy, because it has styles and scripts.
     """
-    own = [value for name, value in headers if is_page and name.lower() == POLICY]
-    kept = [(name, value) for name, value in headers if not _is_ours(name) or (own and name.lower() == POLICY)]
     added = [*exchange.headers, *(exchange.standing.headers if exchange.standing else ())]
-    varies = [value for name, value in (*headers, *added) if name.lower() == "vary"]
-    kept += [(name, value) for name, value in added if name != "Vary" and not (own and name.lower() == POLICY)]
+    has_policy = is_page and any(name.lower() == POLICY for name, _ in headers)
+    kept: Headers = []
+    varies: list[str] = []
+    for name, value in headers:
+        lower = name.lower()
+        if lower == "vary":
+            varies.append(value)
+        elif not _is_ours(lower) or (has_policy and lower == POLICY):
+            kept.append((name, value))
+    for name, value in added:
+        if name == "Vary":
+            varies.append(value)
+        elif not (has_policy and name.lower() == POLICY):
+            kept.append((name, value))
     return [*kept, ("Vary", ", ".join(varies))] if varies else kept
 
 
-def _is_ours(name: str) -> bool:
-    return name.lower() in OURS or name.lower().startswith("access-control-")
+def _is_ours(lower: str) -> bool:
+    return lower in OURS or lower.startswith("access-control-")
 
 
 def finishing(environ: dict[str, Any], start_response: Callable[..., Any]) -> Callable[..., Any]:

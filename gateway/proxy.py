@@ -224,8 +224,8 @@ def _refuse(exchange: Exchange, problem: Problem, start_response: StartResponse)
     return Outgoing(exchange, b"" if exchange.method == "HEAD" else body)
 
 
+PHRASES = {status.value: status.phrase for status in HTTPStatus}
+
+
 def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Unknown"
+    return PHRASES.get(status, "Unknown")

@@ -210,4 +210,4 @@ def is_clean(path: str, query: str) -> bool:
     """Whether a raw target may be routed at all. Nothing is repaired: what is odd is refused."""
     if not path.startswith("/") or not PATH.match(path) or not QUERY.match(query):
         return False
-    return not any(step in (".", "..") for step in path.split("/"))
+    return "/." not in path or not any(step in (".", "..") for step in path.split("/"))

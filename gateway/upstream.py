@@ -153,10 +153,11 @@ class Upstream:
             return self.send(request)
         leave = self._enter(self.suspended, request)
         try:
-            pending = begin(request)
-            while (answer := pending.arrived()) is None:
+            pending, answer = begin(request), None
+            while answer is None:  # nobody answers so fast that asking before the first wait would pay
                 suspend(pending.fileno(), request.deadline)
                 yield b""
+                answer = pending.arrived()
         except BaseException:
             leave()
             raise

@@ -19,11 +19,22 @@ from kit.config import ENV, one_of, setting
 LOG_LEVEL = setting("LOG_LEVEL", "INFO", "Least severity that is logged.", one_of("DEBUG", "INFO", "WARNING", "ERROR"))
 LOG_FORMAT = setting("LOG_FORMAT", "json", "Form of the logs.", one_of("json", "text"))
 
+# What no form of ours shows need not be found out for each line.
+logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+if hasattr(logging, "logAsyncioTasks"):  # since Python 3.12
+    logging.logAsyncioTasks = False
+
 ROOT = "alicerce"
 MAIN, API = "main", "API"  # the parts of a service that log: all of it, and its HTTP
 # Where Postgres quotes the row that it refuses, up to what SQLAlchemy and Python write after it.
 DETAIL = re.compile(r"DETAIL:.*?(?=\n+(?:\[SQL:|\(Background on|The above exception|During handling)|\Z)", re.DOTALL)
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def say(log: logging.Logger, fields: dict[str, Any]) -> None:
+    """One line `request`. Where in the code that was said is not looked for: it takes longer than to write the line."""
+    if log.isEnabledFor(logging.INFO):
+        log.handle(log.makeRecord(log.name, logging.INFO, __file__, 0, "request", (), None, "say", {"fields": fields}))
 
 
 def _origin(record: logging.LogRecord) -> tuple[str, str]:
@@ -43,11 +54,15 @@ def _thread(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _withhold(text: str) -> str:
-    return DETAIL.sub("DETAIL: withheld", text)
+    return DETAIL.sub("DETAIL: withheld", text) if "DETAIL:" in text else text
 
 
 class JsonFormatter(logging.Formatter):
     """One JSON object a record; `extra={"fields": {…}}` adds members."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.environment = ENV()
 
     def format(self, record: logging.LogRecord) -> str:
         service, name = _origin(record)
@@ -55,7 +70,7 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC),
             "level": record.levelname,
             "service": service,
-            "environment": ENV(),
+            "environment": self.environment,
             "logger": name,
             "message": _withhold(record.getMessage()),
         }

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import cache
 from ipaddress import ip_address
 from typing import Any
 
@@ -55,7 +56,12 @@ class NotAnOperator(Forbidden):
 
 def observe(service: str, method: str, route: str, status: int, seconds: float) -> None:
     """Count one answered request."""
-    REQUESTS.labels(service, method, route, status).observe(seconds)
+    _answered(service, method, route, status).observe(seconds)
+
+
+# As many as there are series anyway; to look one up in prometheus_client takes a lock and makes texts of all labels.
+_answered = cache(REQUESTS.labels)
+active = cache(ACTIVE.labels)
 
 
 def check_operator() -> None:

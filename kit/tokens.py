@@ -7,6 +7,7 @@ key's component is refused (RFC 8725, 3.8). `jku`, `x5u` and `jwk` headers are n
 
 import json
 import math
+import os
 import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from kit import clock
-from kit.config import ConfigurationError, keys_directory, passphrase
+from kit.config import KEYS_DIRECTORY, ConfigurationError, keys_directory, passphrase
 
 ALGORITHM = "EdDSA"
 AUDIENCE = "alicerce"
@@ -64,6 +65,7 @@ class Keyring:
 
     def __init__(self, directory: Path | None = None) -> None:
         self.directory = directory or keys_directory()
+        self._public_path = self.directory / "public.json"  # looked at by every request
         self._public: dict[str, VerificationKey] = {}
         self._public_stamp = self._generation = 0
         self._lapses = math.inf
@@ -82,7 +84,7 @@ class Keyring:
     def refresh(self) -> int:
         """Obey a changed public set and the lapse of a retired key. The answer differs from the last one when either
         happened: what was verified before it has to be forgotten."""
-        path = self.directory / "public.json"
+        path = self._public_path
         try:
             stamp = path.stat().st_mtime_ns
             if stamp == self._public_stamp and clock.timestamp() < self._lapses:
@@ -194,10 +196,12 @@ def _lapse(entry: dict[str, Any]) -> float:
     return (datetime.fromisoformat(entry["retired_at"]) + RETIRED_FOR).timestamp()
 
 
-_keyrings: dict[Path, Keyring] = {}
+_keyrings: dict[tuple[str, str | None], Keyring] = {}
 
 
 def keyring() -> Keyring:
     """The process's keyring for the configured directory."""
-    directory = keys_directory()
-    return _keyrings.setdefault(directory, Keyring(directory))
+    # Asked for several times a request: the directory is found once for what the environment says.
+    said = (KEYS_DIRECTORY(), os.environ.get("ALICERCE_HOME"))
+    known = _keyrings.get(said)
+    return known or _keyrings.setdefault(said, Keyring(keys_directory()))
