@@ -90,7 +90,15 @@ class Proxy:
             environ[EXCHANGE] = exchange
             return None
         request = self._request(exchange, node, environ, target)
-        return self._forward(exchange, request, environ, start_response)
+        upstream, suspend = self.upstreams[exchange.service], environ.get(SUSPEND)
+        if suspend and upstream.can_suspend:
+            return self._forward(exchange, upstream.ask(request, suspend), environ, start_response)
+        sent = time.perf_counter()
+        try:
+            answer = upstream.send(request)
+        finally:
+            exchange.upstream_ms = (time.perf_counter() - sent) * 1000
+        return _answer(exchange, answer, environ, start_response)
 
     def _admit(self, exchange: Exchange, operation: routes.Operation, environ: dict[str, Any]) -> None:
         """Whether a request may go to an operation, cheap questions first; sets whom it speaks for."""
@@ -123,13 +131,21 @@ class Proxy:
         )
 
     def _forward(
-        self, exchange: Exchange, request: Request, environ: dict[str, Any], start_response: StartResponse
+        self,
+        exchange: Exchange,
+        asking: Generator[bytes, None, Answer],
+        environ: dict[str, Any],
+        start_response: StartResponse,
     ) -> Iterator[bytes]:
-        """The service's answer, or what is said instead. It yields nothing but empty pieces while it waits."""
+        """The service's answer, or what is said instead. It yields empty pieces while it waits, without a thread."""
         outgoing: Outgoing | None = None
+        sent = time.perf_counter()
         try:
             try:
-                answer = yield from self._ask(exchange, request, environ)
+                try:
+                    answer = yield from asking
+                finally:
+                    exchange.upstream_ms = (time.perf_counter() - sent) * 1000
                 outgoing = _answer(exchange, answer, environ, start_response)
             except Problem as problem:
                 outgoing = _refuse(exchange, problem, start_response)
@@ -139,13 +155,6 @@ class Proxy:
                 log_request(exchange)
             else:
                 outgoing.close()
-
-    def _ask(self, exchange: Exchange, request: Request, environ: dict[str, Any]) -> Generator[bytes, None, Answer]:
-        sent = time.perf_counter()
-        try:
-            return (yield from self.upstreams[exchange.service].ask(request, environ.get(SUSPEND)))
-        finally:
-            exchange.upstream_ms = (time.perf_counter() - sent) * 1000
 
 
 def _headers(exchange: Exchange, operation: routes.Operation, environ: dict[str, Any]) -> Headers:

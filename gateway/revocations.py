@@ -44,6 +44,7 @@ class Revocations:
         self._read: dict[str, datetime] = {}
         self._fresh: dict[str, float] = {}
         self._due = 0.0
+        self._oldest = float("-inf")
         self._tidied = time.monotonic()
         self._lock = threading.Lock()
 
@@ -71,12 +72,8 @@ class Revocations:
                     self._read_all()
             finally:
                 self._lock.release()
-        # A source that was never read is not a fresh one, however short a time this machine has been up.
-        if len(self._fresh) < len(contract.SOURCES) or self._age() > REVOCATION_BOUND_SECONDS():
+        if time.monotonic() - self._oldest > REVOCATION_BOUND_SECONDS():
             raise RevocationsUnknown(retry_after_s=1)
-
-    def _age(self) -> float:
-        return time.monotonic() - min(self._fresh.values())
 
     def _read_all(self) -> None:
         for source in contract.SOURCES:
@@ -90,6 +87,9 @@ class Revocations:
             except Problem as error:  # the other source may still have something to say
                 logger(GATEWAY).warning("revocations of %s could not be read: %s", source, error)
         self._tidy()
+        # A source that was never read is not a fresh one, however short a time this machine has been up.
+        if len(self._fresh) == len(contract.SOURCES):
+            self._oldest = min(self._fresh.values())
         self._due = time.monotonic() + REVOCATION_POLL_SECONDS()
 
     def _tidy(self) -> None:

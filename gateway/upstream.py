@@ -7,7 +7,7 @@ leaves the others their threads.
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 from gateway.headers import Headers
 from kit import transport
@@ -86,6 +86,13 @@ class Pending(Protocol):
         """The answer, once its head is there. Raises UpstreamTimeout, UpstreamBroken, UpstreamUnavailable."""
 
 
+class Suspending(Protocol):
+    """A transport whose answers are announced by a descriptor."""
+
+    def begin(self, request: Request) -> Pending:
+        """Send it. Raises UpstreamUnavailable, UpstreamTimeout, UpstreamBroken."""
+
+
 class InProcess:
     """A service that runs in this process. Its own deadlines, which travel in the headers, bound it."""
 
@@ -146,14 +153,17 @@ class Upstream:
             raise
         return Answer(answer.status, answer.headers, Held(answer.body, leave), answer.is_checked)
 
-    def ask(self, request: Request, suspend: Suspend | None) -> Generator[bytes, None, Answer]:
-        """The same without holding a thread, where transport and server can do that: an empty piece for each wait."""
-        begin: Callable[[Request], Pending] | None = getattr(self.transport, "begin", None)
-        if suspend is None or begin is None:
-            return self.send(request)
+    @property
+    def can_suspend(self) -> bool:
+        """Whether its answers can be waited for without a thread."""
+        return hasattr(self.transport, "begin")
+
+    def ask(self, request: Request, suspend: Suspend) -> Generator[bytes, None, Answer]:
+        """Forward a request without holding a thread: an empty piece for each wait. Raises what `send` raises."""
+        transport = cast(Suspending, self.transport)
         leave = self._enter(self.suspended, request)
         try:
-            pending, answer = begin(request), None
+            pending, answer = transport.begin(request), None
             while answer is None:  # nobody answers so fast that asking before the first wait would pay
                 suspend(pending.fileno(), request.deadline)
                 yield b""

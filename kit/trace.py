@@ -56,10 +56,10 @@ def received(traceparent: str | None, tracestate: str | None) -> Hop | None:
 
 def below(caller: Hop | None) -> Hop:
     """A hop below the caller's, or the first of a new trace: sampled, so that whoever records further down does."""
-    span_id = secrets.token_hex(8)
     if caller is None:
-        return Hop(secrets.token_hex(16), span_id)
-    return Hop(caller.trace_id, span_id, caller.span_id, caller.is_sampled, caller.state)
+        ids = secrets.token_hex(24)  # one look at the system's randomness for both
+        return Hop(ids[:32], ids[32:])
+    return Hop(caller.trace_id, secrets.token_hex(8), caller.span_id, caller.is_sampled, caller.state)
 
 
 def aside() -> Hop:

@@ -20,7 +20,7 @@ from gunicorn.workers.base import Worker as GunicornWorker
 
 from kit.patience import PatientSocket, is_unread
 from kit.waiting import SUSPEND, leading, yielding
-from kit.wsgi import PlainParser, Response, connection_environ, environ
+from kit.wsgi import PlainParser, Response, connection_environ, environ, fixed
 
 TICK_S = 1.0
 WAITING_TICK_S = 0.05
@@ -89,7 +89,7 @@ class Exchange:
         worker, sock = self.worker, self.connection.sock
         sock.begin()
         self.request = next(self.connection.parser)
-        self.response = Response(self.request, sock, worker.cfg)
+        self.response = Response(self.request, sock, worker.plain)
         if self.request._expected_100_continue:
             sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         worker.count(self.response)
@@ -110,19 +110,32 @@ class Exchange:
         return self.awaited is not None
 
     def _write(self) -> bool:
-        """Write the answer; False when it has to wait first."""
+        """Write the answer; False when it has to wait first.
+
+        The application is told of the end before the client is: who has an answer finds it counted and logged.
+        """
         self.awaited = None
         try:
             for piece in self.pieces:
                 if self.is_waiting:
                     return False
+                if self.response.is_whole(piece):
+                    self._close()
+                    self.response.write(piece)
+                    break
                 self.response.write(piece)
+            self._close()
             self.response.close()
             return True
         finally:
-            close = getattr(self.body, "close", None)
-            if close and not self.is_waiting:
-                close()
+            if not self.is_waiting:
+                self._close()
+
+    def _close(self) -> None:
+        body, self.body = self.body, ()
+        close = getattr(body, "close", None)
+        if close:
+            close()
 
 
 class Worker(GunicornWorker):
@@ -132,6 +145,7 @@ class Worker(GunicornWorker):
 
     def init_process(self) -> None:
         self.poller = select.epoll()
+        self.plain = fixed(self.cfg)
         self.listeners: dict[int, Any] = {}
         self.idle: dict[int, Connection] = {}
         self.suspended: dict[int, Exchange] = {}
@@ -253,7 +267,7 @@ class Worker(GunicornWorker):
             return
         with self._counting:
             self.open += 1
-        connection = Connection(self.cfg, inner, client, listener.getsockname())
+        connection = Connection(self.plain, inner, client, listener.getsockname())
         connection.expires = time.monotonic() + self.cfg.keepalive
         self.idle[inner.fileno()] = connection
         self.poller.register(inner, READABLE)

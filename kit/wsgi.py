@@ -7,6 +7,7 @@ the same way each time, done once: what a connection says of itself, names that 
 import time
 from email.utils import formatdate
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -18,6 +19,12 @@ from gunicorn.http.parser import Parser
 from gunicorn.util import is_hoppish
 
 NAMES = 512  # of headers whose names are remembered: what answers of ours hold is a fraction of it
+
+
+def fixed(cfg: Any) -> SimpleNamespace:
+    """gunicorn's settings as plain attributes: it looks each one up in two tables, and a request asks for twenty."""
+    said = {name: setting.get() for name, setting in cfg.settings.items()}
+    return SimpleNamespace(**{**said, "is_ssl": cfg.is_ssl})
 
 
 class PlainRequest(Request):
@@ -112,6 +119,10 @@ class Response(wsgi.Response):
             if lower == "content-length":
                 self.response_length = int(value)
             self.headers.append((name, value.strip(" \t")))
+
+    def is_whole(self, piece: bytes) -> bool:
+        """Whether nothing was written yet, and this is all there is."""
+        return self.sent == 0 and self.response_length == len(piece)
 
     def send_headers(self) -> None:
         """Write the head; it waits for the first piece of the body."""
