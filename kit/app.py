@@ -32,6 +32,7 @@ from kit.background import Queue
 from kit.blueprint import Blueprint, dumps
 from kit.database_errors import from_database
 from kit.db import Database, engine_options, url_of
+from kit.driver import fused
 from kit.errors import Problem, Unavailable
 from kit.identity import current
 
@@ -109,7 +110,7 @@ def create_service(
     app.url_map.merge_slashes = False  # or Flask would answer `//` with a redirect of its own
     app.db = db
     app.config.update(
-        SQLALCHEMY_DATABASE_URI=url_of(name),
+        SQLALCHEMY_DATABASE_URI=fused(url_of(name)),
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(name),
         MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
         PROVIDE_AUTOMATIC_OPTIONS=False,

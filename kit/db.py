@@ -183,20 +183,19 @@ class Database(SQLAlchemy):
         self.session.info.setdefault("after_commit", []).append(action)
 
     def _begin(self, session: Any, transaction: Any, connection: Any) -> None:
-        # One round trip for everything that a transaction must know. `true` makes each setting end with the
-        # transaction, so that a pooled connection can never carry one tenant into the next request.
+        # What a transaction must know travels with its first statement. `true` makes each setting end with the
+        # transaction, so that a pooled connection can never carry one tenant into the next request. Ids and numbers
+        # need no quoting.
         user_id = session.info.get("user_id") or current.user_id
         settings = {
-            "app.tenant_id": str(current.tenant_id or ""),
-            "app.user_id": str(user_id or ""),
+            "app.tenant_id": current.tenant_id or "",
+            "app.user_id": user_id or "",
             "app.everywhere": "on" if session.info.get("everywhere") else "",
-            "statement_timeout": str(deadline.remaining_ms()),
+            "statement_timeout": deadline.remaining_ms(),
         }
-        if has_request_context() and request.method in ("GET", "HEAD"):
-            settings["transaction_read_only"] = "on"
-        calls = ", ".join(["set_config(%s, %s, true)"] * len(settings))
-        pairs = tuple(word for pair in settings.items() for word in pair)
-        connection.exec_driver_sql(f"SELECT {calls}", pairs)
+        reads = has_request_context() and request.method in ("GET", "HEAD")
+        calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
+        connection.connection.begin(f"BEGIN {'READ ONLY' if reads else ''}; SELECT {calls};".encode())
 
     def _fence(self, state: Any) -> None:
         if state.is_orm_statement and not state.is_insert:

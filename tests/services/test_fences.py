@@ -13,6 +13,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from kit import identity
 from kit.db import normalise
+from kit.driver import fused
 from kit.identity import GATEWAY, Identity
 from services.customer.models import Customer, CustomerWord
 from tests.api import Person, new_person
@@ -36,7 +37,7 @@ def acting(person: Person) -> Iterator[Any]:
 def acting_without_policies(person: Person) -> Iterator[Any]:
     """The same, on a connection of the owner from whose tables FORCE is lifted, for one transaction only."""
     url = normalise(os.environ["CUSTOMER_SERVICE_DATABASE_OWNER_URL"])
-    with create_engine(url, poolclass=pool.NullPool).connect() as connection, acting(person) as db:
+    with create_engine(fused(url), poolclass=pool.NullPool).connect() as connection, acting(person) as db:
         for table in ("customer", "customer_word"):
             connection.execute(text(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY"))
         db.session.registry().get_bind = lambda *args, **kwargs: connection
