@@ -72,6 +72,11 @@ class Parser(FlaskParser):
         raise ValidationError(errors=first_of(errors, iter(range(MOST_ERRORS)))) from error
 
 
+def _made(schema: Any) -> Any:
+    """An instance: a class would be made into one at each request, which copies all its fields."""
+    return schema() if isinstance(schema, type) else schema
+
+
 def first_of(errors: Any, room: Iterator[int]) -> Any:
     """As many errors as there is room for, by field: an answer must not grow with the names that a body makes up."""
     if not isinstance(errors, dict):
@@ -85,8 +90,8 @@ def first_of(errors: Any, room: Iterator[int]) -> Any:
 
 
 def dumps(body: Any) -> bytes:
-    """JSON bytes of plain values, dates and ids."""
-    return orjson.dumps(body, default=str)
+    """JSON bytes of plain values, dates, ids, and moments (in UTC they end in Z)."""
+    return orjson.dumps(body, default=str, option=orjson.OPT_UTC_Z)
 
 
 class Blueprint(SmorestBlueprint):
@@ -111,11 +116,11 @@ class Blueprint(SmorestBlueprint):
 
     def accepts(self, schema: Any) -> Callable[[View], View]:
         """The JSON body, checked, as the view's first argument."""
-        return self.arguments(schema)  # type: ignore[no-any-return]
+        return self.arguments(_made(schema))  # type: ignore[no-any-return]
 
     def filters(self, schema: type[Query]) -> Callable[[View], View]:
         """The query string, checked, as the view's first argument."""
-        return self.arguments(schema, location="query")  # type: ignore[no-any-return]
+        return self.arguments(_made(schema), location="query")  # type: ignore[no-any-return]
 
     def answers(self, status: int, schema: Any = None, message: str | None = None) -> Callable[[View], View]:
         """The answer: what the view returns, in its envelope.
@@ -123,7 +128,7 @@ class Blueprint(SmorestBlueprint):
         A record becomes `{"customer": …}` with its ETag, and a Page becomes `{"customers": […], "total": …}`; a bare
         schema has no envelope; without a schema a dict stands for itself. `message` is added to answers of writes.
         """
-        instance = schema() if isinstance(schema, type) else schema
+        instance = None if schema is None else _made(schema)
 
         def decorate(view: View) -> View:
             @wraps(view)
@@ -149,9 +154,9 @@ def respond(result: Any, status: int, schema: Any, message: str | None) -> Respo
     elif schema is None:
         body |= result or {}
     elif schema.bare:
-        body |= schema.dump(result)
+        body |= schema.writer.one(result)
     else:
-        body[schema.key()] = schema.dump(result)
+        body[schema.key()] = schema.writer.one(result)
     response = Response(dumps(body), status, content_type="application/json")
     tag = preconditions.etag(result) if schema is not None else None
     if tag:
@@ -163,7 +168,7 @@ def respond(result: Any, status: int, schema: Any, message: str | None) -> Respo
 
 def _page(page: Page, schema: Any) -> dict[str, Any]:
     return {
-        schema.keys(): schema.dump(page.items, many=True),
+        schema.keys(): schema.writer.many(page.items),
         "total": page.total,
         "total_exact": page.total_exact,
         "pages": page.pages,

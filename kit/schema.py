@@ -6,7 +6,7 @@ a PUT may echo read-only fields, and texts come in without NUL and surrounding b
 
 import re
 from collections.abc import Mapping
-from datetime import UTC
+from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 from zoneinfo import available_timezones
@@ -15,28 +15,19 @@ from email_validator import EmailNotValidError, validate_email
 from flask import has_request_context
 from flask_marshmallow import Marshmallow
 from flask_marshmallow.sqla import SQLAlchemySchema
-from marshmallow import INCLUDE, RAISE, ValidationError, fields, missing, pre_load, validate
+from marshmallow import INCLUDE, RAISE, ValidationError, fields, pre_load, validate
 from marshmallow import Schema as MarshmallowSchema
 
 from kit import preconditions
 from kit.errors import snake_case
 from kit.pages import MAX_PAGE, MAX_PER_PAGE, PER_PAGE
+from kit.writing import Writer, as_they_are
 
 MAX_ITEMS = 50  # of any list or object inside a record
 MAX_DEPTH = 20
 MAX_MEMBERS = 200  # of any object that is no JsonObject
 
 ma = Marshmallow()
-
-
-def _writer(field: Any) -> Any:
-    if type(field)._serialize in (fields.String._serialize, fields.UUID._serialize):
-        return lambda value, name, obj: None if value is None else str(value)
-    return field._serialize
-
-
-def _whole(field: Any) -> Any:
-    return lambda value, name, obj: field.serialize(name, obj)
 
 
 class Schema(SQLAlchemySchema):
@@ -65,31 +56,10 @@ class Schema(SQLAlchemySchema):
         """Checked plain values. The base class would look up a library's version each time: half a millisecond."""
         return MarshmallowSchema.load(self, data, **options)
 
-    def _serialize(self, obj: Any, *, many: bool = False) -> Any:
-        # What marshmallow does, without its four calls a member: half of the time of a list went there. That the
-        # outcome is the same is a property test.
-        if many and obj is not None:
-            return [self._serialize(one) for one in obj]
-        if isinstance(obj, Mapping):
-            return super()._serialize(obj)
-        row = self.dict_class()
-        for key, name, attribute, write in self._members:
-            value = getattr(obj, attribute, missing) if attribute else obj
-            value = value if value is missing else write(value, name, obj)
-            if value is not missing:
-                row[key] = value
-        return row
-
     @cached_property
-    def _members(self) -> list[tuple[str, str, str, Any]]:
-        """How to write each member: its key, name and attribute (empty: the whole object), and what writes it."""
-        members = []
-        for name, field in self.dump_fields.items():
-            dotted = "." in (field.attribute or name)
-            is_plain = field._CHECK_ATTRIBUTE and field.dump_default is missing and not dotted
-            attribute = (field.attribute or name) if is_plain else ""
-            members.append((field.data_key or name, name, attribute, _writer(field) if is_plain else _whole(field)))
-        return members
+    def writer(self) -> Writer:
+        """What writes records as this schema would dump them, faster."""
+        return Writer(self)
 
     @pre_load
     def refuse_crowds(self, data: Any, **_: Any) -> Any:
@@ -248,6 +218,9 @@ class Moment(fields.AwareDateTime):
 
     def _serialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         return None if value is None else value.isoformat().replace("+00:00", "Z")
+
+
+as_they_are(Moment._serialize, datetime)
 
 
 class Problem(ma.Schema):
