@@ -76,14 +76,15 @@ def paginate(
     Raises ValidationError for an unknown sort or a cursor of another list.
     """
     orders = parse_sort(sort, sortable)
-    total, exact = count(db, query)
     ordered = query.order_by(*(o.column.desc() if o.descending else o.column.asc() for o in orders))
     if cursor:
         ordered = ordered.where(_after(orders, _decode(cursor, orders)))
     elif page > 1:
         ordered = ordered.offset((page - 1) * per_page)
-    result = db.session.execute(ordered.limit(per_page + 1))
-    rows = result.all() if len(query.column_descriptions) > 1 else result.scalars().all()
+    # The total comes with each row rather than by itself: a round trip less.
+    found = db.session.execute(ordered.limit(per_page + 1).add_columns(_counted(query).scalar_subquery())).all()
+    total, exact = _total(db, query, found[0][-1]) if found else count(db, query)
+    rows = [row[0] for row in found] if len(query.column_descriptions) == 1 else found
     items, more = rows[:per_page], len(rows) > per_page
     following = _encode(items[-1], orders) if more else None
     return Page(items, total, exact, page, per_page, following)
@@ -105,12 +106,21 @@ def parse_sort(sort: str | None, sortable: Mapping[str, Any]) -> list[Order]:
 
 def count(db: Database, query: Select[Any]) -> tuple[int, bool]:
     """How many rows there are, and whether that is exact: counting stops where nobody counts any more."""
-    bare = query.order_by(None).with_only_columns(text("1"), maintain_column_froms=True)
-    counted = select(func.count()).select_from(bare.limit(EXACT_TOTAL + 1).subquery())
-    total = db.session.scalar(counted) or 0
-    if total <= EXACT_TOTAL:
-        return total, True
-    plan: Any = db.session.connection().execute(Explain(bare)).scalar()
+    return _total(db, query, db.session.scalar(_counted(query)) or 0)
+
+
+def _counted(query: Select[Any]) -> Select[Any]:
+    return select(func.count()).select_from(_bare(query).limit(EXACT_TOTAL + 1).subquery())
+
+
+def _bare(query: Select[Any]) -> Select[Any]:
+    return query.order_by(None).with_only_columns(text("1"), maintain_column_froms=True)
+
+
+def _total(db: Database, query: Select[Any], counted: int) -> tuple[int, bool]:
+    if counted <= EXACT_TOTAL:
+        return counted, True
+    plan: Any = db.session.connection().execute(Explain(_bare(query))).scalar()
     return max(int(plan[0]["Plan"]["Plan Rows"]), EXACT_TOTAL + 1), False
 
 
