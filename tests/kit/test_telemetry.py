@@ -93,7 +93,6 @@ def test_a_request_is_a_tree_from_the_gateway_down_to_the_statements(
         "      interaction client SELECT interaction_type",
         "      interaction client SELECT interaction_type",
         "      interaction client INSERT interaction",
-        "      interaction client INSERT interaction_word",
         "      interaction client SELECT interaction_type",
     ]
     assert {f"{span.context.trace_id:032x}" for span in spans if span.context} == {TRACE}
