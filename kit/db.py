@@ -138,24 +138,31 @@ class Database(SQLAlchemy):
         names = registry(metadata=MetaData(naming_convention=NAMES), type_annotation_map=TYPES)
         super().__init__(model_class=type("Model", (DeclarativeBase,), {"registry": names}))
         self._fences: list[Any] | None = None
+        self._finds: dict[Any, Any] = {}
         event.listen(self.session, "after_begin", self._begin)
         event.listen(self.session, "do_orm_execute", self._fence)
 
     def find(self, model: type[T], id: UUID, missing: type[NotFound]) -> T:
         """The row of this id that the identity may see. Raises `missing`."""
-        row = self.session.scalar(select(model).where(cast(Any, model).id == id))
+        row = self.session.scalar(self._finding(model), {"id": id})
         if row is None:
             raise missing
-        return row
+        return cast(T, row)
 
     def lock(self, model: type[T], id: UUID, missing: type[NotFound]) -> T:
         """The same, locked until the transaction ends, after checking what the client says it last saw."""
-        query = select(model).where(cast(Any, model).id == id).with_for_update()
-        row = self.session.scalar(query.execution_options(populate_existing=True))
+        query = self._finding(model).with_for_update()
+        row = self.session.scalar(query.execution_options(populate_existing=True), {"id": id})
         if row is None:
             raise missing
         preconditions.check(row)
-        return row
+        return cast(T, row)
+
+    def _finding(self, model: Any) -> Any:
+        # Made once for each model, with its fence: composing it costs more than Postgres takes to answer it.
+        if model not in self._finds:
+            self._finds[model] = self._fenced(select(model).where(model.id == bindparam("id", type_=Uuid())))
+        return self._finds[model]
 
     def act_for(self, user_id: UUID) -> None:
         """From here on this transaction sees the rows of this person, who has just proved to be it."""
@@ -198,8 +205,12 @@ class Database(SQLAlchemy):
         connection.connection.begin(f"BEGIN {'READ ONLY' if reads else ''}; SELECT {calls};".encode())
 
     def _fence(self, state: Any) -> None:
-        if state.is_orm_statement and not state.is_insert:
-            state.statement = state.statement.options(*self._criteria())
+        is_ready = any(state.statement is made for made in self._finds.values())
+        if state.is_orm_statement and not state.is_insert and not is_ready:
+            state.statement = self._fenced(state.statement)
+
+    def _fenced(self, statement: Any) -> Any:
+        return statement.options(*self._criteria())
 
     def _criteria(self) -> list[Any]:
         if self._fences is None:
