@@ -93,12 +93,6 @@ def _entries(db: Any, model: Any, name: str, length: int, entries_of: Callable[[
     entries: Any = type(f"{model.__name__}{name.capitalize()}", (db.Model, TenantOwned), columns)
     column, record_id = entries.__table__.c[name], entries.__table__.c.record_id
 
-    # Nobody waits for these rows, and nothing but a defect of ours could refuse them: they travel with what comes next.
-    adding = (
-        f"INSERT INTO {table}_{name} (tenant_id, record_id, {name}) SELECT %s::uuid, record_id, entry "  # noqa: S608
-        "FROM unnest(%s::uuid[], %s::text[]) AS new_rows(record_id, entry)"
-    )
-
     def rewrite(session: Any, _context: Any) -> None:
         """Once per flush and for all its rows, so that a thousand new rows cost two statements."""
         new = [row for row in session.new if isinstance(row, model)]
@@ -116,14 +110,22 @@ def _entries(db: Any, model: Any, name: str, length: int, entries_of: Callable[[
             same = (record_id == past.c.record_id) & (column == past.c.entry)
             connection.execute(delete(entries.__table__).where(own, same))
         if added := wanted - old:
-            ids, texts = zip(*added, strict=True)
-            raw = connection.connection
-            with raw.cursor() as cursor:
-                raw.later(cursor.mogrify(adding, (str(tenant_id), [str(id) for id in ids], list(texts))))
+            _add_later(connection.connection, f"{table}_{name}", name, tenant_id, added)
 
     event.listen(db.session, "after_flush", rewrite)
     entries.session = db.session
     return entries
+
+
+def _add_later(raw: Any, table: str, name: str, tenant_id: Any, added: set[tuple[Any, str]]) -> None:
+    # Nobody waits for these rows, and nothing but a defect of ours could refuse them: they travel with what comes next.
+    ids, texts = zip(*added, strict=True)
+    statement = (
+        f"INSERT INTO {table} (tenant_id, record_id, {name}) SELECT %s::uuid, record_id, entry "  # noqa: S608
+        "FROM unnest(%s::uuid[], %s::text[]) AS new_rows(record_id, entry)"
+    )
+    with raw.cursor() as cursor:
+        raw.later(cursor.mogrify(statement, (str(tenant_id), [str(id) for id in ids], list(texts))))
 
 
 def _pairs(found: set[tuple[Any, str]]) -> Any:

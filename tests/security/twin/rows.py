@@ -11,6 +11,7 @@ from sqlalchemy import Connection, create_engine, or_, pool, select, text
 
 from alicerce.services import services
 from kit.db import normalise
+from kit.driver import fused
 from tests.security.twin.world import World
 from tests.services.helpers import app_of
 
@@ -19,7 +20,7 @@ from tests.services.helpers import app_of
 def unfenced(service: str) -> Iterator[Connection]:
     """A connection of the owner of a service's tables, from which FORCE is lifted for this transaction only."""
     url = normalise(os.environ[f"{service.upper()}_SERVICE_DATABASE_OWNER_URL"])
-    with create_engine(url, poolclass=pool.NullPool).connect() as connection:
+    with create_engine(fused(url), poolclass=pool.NullPool).connect() as connection:
         for table in app_of(service).db.metadata.tables:
             connection.execute(text(f'ALTER TABLE "{table}" NO FORCE ROW LEVEL SECURITY'))
         yield connection
@@ -29,7 +30,7 @@ def unfenced(service: str) -> Iterator[Connection]:
 def committed(service: str, *statements: str) -> None:
     """Change the tables of a service, as their owner, for everybody."""
     url = normalise(os.environ[f"{service.upper()}_SERVICE_DATABASE_OWNER_URL"])
-    with create_engine(url, poolclass=pool.NullPool).begin() as connection:
+    with create_engine(fused(url), poolclass=pool.NullPool).begin() as connection:
         for statement in statements:
             connection.execute(text(statement))
 
