@@ -16,7 +16,8 @@ from gateway.revocations import Revocations
 from gateway.routes import TABLE, Door
 from gateway.upstream import Request, Upstream
 from kit import config, logs
-from kit.app import VERSION, handle_errors, json_answer, prepare_requests
+from kit.app import handle_errors, json_answer, prepare_requests
+from kit.config import VERSION
 from kit.errors import Problem, Unavailable
 from kit.identity import GATEWAY
 from kit.waiting import yielding

@@ -18,7 +18,7 @@ from gateway.chapters import CHAPTERS, Chapter, chapter_of
 from gateway.routes import OPEN, OPTIONAL, Door, Operation, operations
 from gateway.upstream import Request, Upstream
 from kit import documents, errors
-from kit.app import VERSION
+from kit.config import VERSION
 from kit.errors import Problem
 
 AGE_S = 60.0

@@ -1,21 +1,35 @@
-"""One request on its way through the gateway, and its line in the log."""
+"""One request on its way through the gateway."""
 
-import logging
-import time
 from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.auth import Principal
 from gateway.headers import Headers
-from gateway.limits import Standing
-from gateway.observed import observed
 from gateway.routes import Operation
 from kit import metrics, telemetry, trace
 from kit.identity import GATEWAY
-from kit.logs import API, logger, say
 from kit.trace import Hop
 
-log = logger(GATEWAY, API)
+WINDOW_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How somebody stands with a limit after a request. `wait_s` is 0 when the request was let through."""
+
+    policy: str
+    quota: int
+    left: int
+    full_s: int
+    wait_s: int
+
+    @property
+    def headers(self) -> Headers:
+        """As draft-ietf-httpapi-ratelimit-headers-11 writes it."""
+        return [
+            ("RateLimit-Policy", f'"{self.policy}";q={self.quota};w={WINDOW_S}'),
+            ("RateLimit", f'"{self.policy}";r={self.left};t={self.full_s}'),
+        ]
 
 
 @dataclass(slots=True)
@@ -60,31 +74,3 @@ def begin(environ: dict[str, Any], path: str) -> Hop:
     """The gateway's own hop of a request, below the client's if it told one."""
     caller = trace.received(environ.get("HTTP_TRACEPARENT"), environ.get("HTTP_TRACESTATE"))
     return telemetry.serve(GATEWAY, caller, environ["REQUEST_METHOD"], path)
-
-
-def log_request(exchange: Exchange) -> None:
-    """Say what was asked, by whom, who answered, and how long it took. Paths have ids, never query strings."""
-    observed.record(exchange)
-    code = exchange.extra.get("code", "")
-    if exchange.asked:
-        metrics.active(GATEWAY).dec()
-        telemetry.heard(exchange.asked, None if code else exchange.status, code)
-    telemetry.answered(exchange.hop, exchange.status, exchange.route, code)
-    if not log.isEnabledFor(logging.INFO):
-        return
-    who = exchange.principal.identity if exchange.principal else None
-    fields = {
-        "request_id": exchange.request_id,
-        **exchange.hop.fields(),
-        "method": exchange.method,
-        "path": exchange.path[:500],
-        "status": exchange.status,
-        "ms": round((time.perf_counter() - exchange.started) * 1000, 1),
-        "upstream": exchange.service or None,
-        "upstream_ms": None if exchange.upstream_ms is None else round(exchange.upstream_ms, 1),
-        "client": exchange.client,
-        "user_id": who.user_id if who else None,
-        "tenant_id": who.tenant_id if who else None,
-        "code": code or None,
-    }
-    say(log, fields)

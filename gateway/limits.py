@@ -9,19 +9,13 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from ipaddress import IPv6Address
-from typing import TYPE_CHECKING
 
-from gateway.headers import Headers
+from gateway.exchange import WINDOW_S, Exchange, Standing
 from gateway.routes import OPEN, Operation
 from kit.config import setting
 from kit.errors import TooManyRequests
 
-if TYPE_CHECKING:
-    from gateway.exchange import Exchange
-
-WINDOW_S = 60
 SECOND_NS = 1_000_000_000
 MOST = 1_000_000
 REMEMBERED = 20_000  # buckets of each limit; one that is forgotten was the least used, and begins full again
@@ -50,25 +44,6 @@ RATE_LIMIT_KEY = setting(
 RATE_LIMIT_TENANT = setting("RATE_LIMIT_TENANT", 30_000, "Requests a minute that one tenant's people may send.", quota)
 
 Clock = Callable[[], int]
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How somebody stands with a limit after a request. `wait_s` is 0 when the request was let through."""
-
-    policy: str
-    quota: int
-    left: int
-    full_s: int
-    wait_s: int
-
-    @property
-    def headers(self) -> Headers:
-        """As draft-ietf-httpapi-ratelimit-headers-11 writes it."""
-        return [
-            ("RateLimit-Policy", f'"{self.policy}";q={self.quota};w={WINDOW_S}'),
-            ("RateLimit", f'"{self.policy}";r={self.left};t={self.full_s}'),
-        ]
 
 
 class Limit:
@@ -118,21 +93,21 @@ class Limits:
         self.tenant = _limit("tenant", RATE_LIMIT_TENANT(), clock)
         self.key = _limit("key", RATE_LIMIT_KEY(), clock)
 
-    def count_address(self, exchange: "Exchange") -> None:
+    def count_address(self, exchange: Exchange) -> None:
         """One more request from an address, whatever it is for."""
         _count(exchange, self.address, network(exchange.client))
 
-    def count_login(self, exchange: "Exchange") -> None:
+    def count_login(self, exchange: Exchange) -> None:
         """One more secret that an address tries."""
         _count(exchange, self.login, network(exchange.client))
 
-    def count_person(self, exchange: "Exchange") -> None:
+    def count_person(self, exchange: Exchange) -> None:
         """One more request of whom the checked token names. A person who is refused does not use up their tenant's."""
         if exchange.principal:
             _count(exchange, self.user, exchange.principal.identity.user_id)
             _count(exchange, self.tenant, exchange.principal.identity.tenant_id)
 
-    def count_key(self, exchange: "Exchange", key: str) -> None:
+    def count_key(self, exchange: Exchange, key: str) -> None:
         """One more request of a visitor who shows a publishable key. Nobody has checked it: it only names a crowd."""
         _count(exchange, self.key, key[:KEY_CHARACTERS])
 
@@ -143,7 +118,7 @@ def _limit(policy: str, quota: int, clock: Clock) -> Limit | None:
     return Limit(policy, max(1, quota // processes), clock) if quota else None
 
 
-def _count(exchange: "Exchange", limit: Limit | None, key: Hashable) -> None:
+def _count(exchange: Exchange, limit: Limit | None, key: Hashable) -> None:
     if limit is None or key is None:
         return
     standing = limit.take(key)

@@ -4,12 +4,10 @@ import statistics
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from gateway.exchange import Exchange
 from kit import metrics
-
-if TYPE_CHECKING:
-    from gateway.exchange import Exchange
 
 MINUTES = 30
 KEPT_ERRORS = 50
@@ -58,7 +56,7 @@ class Observed:
         self._routes: dict[tuple[str, str], Timings] = {}
         self._errors: deque[dict[str, Any]] = deque(maxlen=KEPT_ERRORS)
 
-    def record(self, exchange: "Exchange") -> None:
+    def record(self, exchange: Exchange) -> None:
         """Remember an exchange; two threads may lose a count to each other here, and never in the metrics."""
         seconds = time.perf_counter() - exchange.started
         operation, route = exchange.operation, exchange.route
@@ -108,7 +106,7 @@ def _timed(method: str, route: str, timings: Timings) -> dict[str, Any]:
     }
 
 
-def _error(exchange: "Exchange", seconds: float) -> dict[str, Any]:
+def _error(exchange: Exchange, seconds: float) -> dict[str, Any]:
     return {
         "at": time.strftime("%H:%M:%S", time.gmtime()),
         "request_id": exchange.request_id,

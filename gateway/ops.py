@@ -12,7 +12,7 @@ from typing import Any
 from flask import Flask, Response, render_template
 
 from gateway.observed import MINUTES, Minute, Tally, observed
-from kit import metrics
+from kit import metrics, prometheus
 from kit.metrics import METRICS_TOKEN, NotAnOperator
 
 HEIGHT, SMALL_HEIGHT = 60, 24  # of the pictures of the last half hour: of all requests, and of a service's
@@ -45,7 +45,7 @@ def attach(app: Flask, health: Callable[[], dict[str, str]]) -> None:
 
     @app.get("/metrics", endpoint="/metrics")
     def figures() -> Response:
-        return metrics.answer()
+        return prometheus.answer()
 
 
 def _facts(states: dict[str, str]) -> dict[str, Any]:

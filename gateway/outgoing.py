@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from contextlib import suppress
 
-from gateway.exchange import Exchange, log_request
+from gateway.exchange import Exchange
 from gateway.headers import NAME, VALUE, Headers
+from gateway.log import log_request
 from gateway.upstream import Answer, Body, UpstreamBroken
 
 WITHHELD = frozenset(

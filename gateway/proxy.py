@@ -12,10 +12,11 @@ from typing import Any
 from gateway import compression, forward_auth, routes
 from gateway.auth import Authenticator, Principal
 from gateway.cors import Cors
-from gateway.exchange import Exchange, begin, log_request
+from gateway.exchange import Exchange, begin
 from gateway.headers import Headers
 from gateway.incoming import check_headers, client_address, passed_on, read_body
 from gateway.limits import Limits, is_guessable
+from gateway.log import log_request
 from gateway.outgoing import Outgoing, check, first_piece, is_whole, public_headers
 from gateway.protection import EXCHANGE, PROBES, Mode, finished, security_headers
 from gateway.upstream import Answer, Request, Upstream

@@ -24,12 +24,14 @@ from kit import (
     logs,
     metrics,
     outbox,
+    prometheus,
     remote,
     telemetry,
     trace,
 )
 from kit.background import Queue
 from kit.blueprint import Blueprint, dumps
+from kit.config import VERSION
 from kit.database_errors import from_database
 from kit.db import Database, engine_options, url_of
 from kit.driver import fused
@@ -37,7 +39,6 @@ from kit.errors import Problem, Unavailable
 from kit.identity import current
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
-VERSION = "0.1.0"
 POWERFUL = """
     SELECT rolsuper OR rolbypassrls
         OR EXISTS (SELECT FROM pg_class WHERE relowner = pg_roles.oid AND relkind IN ('r', 'p'))
@@ -243,7 +244,7 @@ def _bare_routes(app: Service) -> None:
         return json_answer(body)
 
     def figures() -> Response:
-        return metrics.answer()
+        return prometheus.answer()
 
     for rule, view in (("/live", live), ("/ready", ready), ("/health", health), ("/metrics", figures)):
         app.add_url_rule(rule, rule, view)

@@ -132,6 +132,7 @@ def check(service: str) -> None:
         raise ConfigurationError(" ".join(faults))
 
 
+VERSION = "0.1.0"
 ENV = setting("ENV", "development", "Where this runs.", one_of("development", "test", "staging", "production"))
 KEYS_DIRECTORY = setting(
     "KEYS_DIRECTORY", "", "Folder of the signing keys; empty means `keys` in the generated folder."

@@ -5,22 +5,15 @@ several web processes the figures of all are added up (`PROMETHEUS_MULTIPROC_DIR
 """
 
 import hmac
-import os
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from functools import cache
 from ipaddress import ip_address
 from typing import Any
 
-from flask import Response, current_app, request
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.multiprocess import MultiProcessCollector
-from sqlalchemy import QueuePool, func, select
-from sqlalchemy.exc import SQLAlchemyError
+from flask import request
+from prometheus_client import Counter, Gauge, Histogram
+from sqlalchemy import QueuePool
 
-from kit import clock
 from kit.config import setting
 from kit.errors import Forbidden
 
@@ -48,6 +41,7 @@ POOL_WAIT = Histogram(
     buckets=BUCKETS,
 )
 STEPS = Counter("queue_steps_total", "Steps of queues, by how they ended: done or failed.", ["service", "queue", "end"])
+OWN = (REQUESTS, ACTIVE, POOL_WAIT, STEPS)
 
 
 class NotAnOperator(Forbidden):
@@ -94,65 +88,3 @@ class TimedPool(QueuePool):
             return super()._do_get()
         finally:
             POOL_WAIT.labels(self.logging_name or "").observe(time.perf_counter() - began)
-
-
-class Build:
-    """Which version this is. Not an `Info`, which cannot be added up over processes."""
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """The gauge, as prometheus_client asks for it."""
-        from kit.app import VERSION
-
-        build = GaugeMetricFamily("build_info", "Always 1; the labels tell.", labels=["service", "version"])
-        build.add_metric([current_app.name, VERSION], 1)
-        yield build
-
-
-class Queues:
-    """At each reading: how long the oldest due row of every queue has waited, and how many are due.
-
-    A service whose database is away shows none, so that the other figures are there when they are needed most.
-    """
-
-    def __init__(self, apps: Iterable[Any]) -> None:
-        self.apps = apps
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """The gauges, as prometheus_client asks for them."""
-        age = GaugeMetricFamily("queue_oldest_seconds", "Wait of the oldest due row.", labels=["service", "queue"])
-        depth = GaugeMetricFamily("queue_due", "Rows that are due.", labels=["service", "queue"])
-        for app in self.apps:
-            with suppress(SQLAlchemyError):
-                for labels, number, waited_s in _due(app):
-                    depth.add_metric(labels, number)
-                    age.add_metric(labels, waited_s)
-        yield from (age, depth)
-
-
-def _due(app: Any) -> Iterator[tuple[list[str], int, float]]:
-    """Of each queue of a service: its labels, how many rows are due, and for how many seconds the oldest has been."""
-    from kit.background import engine
-
-    with engine(app.name).connect() as connection:
-        for queue in app.queues:
-            due = queue.model.__table__.c.due_at
-            query = select(func.count(due), func.min(due)).where(due <= clock.now())
-            number, oldest = connection.execute(query).one()
-            waited_s = (clock.now() - oldest).total_seconds() if oldest else 0.0
-            yield [app.name, queue.model.__tablename__], number, waited_s
-
-
-def answer() -> Response:
-    """All figures of this component's processes, in Prometheus' text form. Raises NotAnOperator."""
-    from kit.background import apps
-
-    check_operator()
-    registry = CollectorRegistry()
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        MultiProcessCollector(registry)
-    else:
-        for collector in (REQUESTS, ACTIVE, POOL_WAIT, STEPS):
-            registry.register(collector)
-    registry.register(Build())
-    registry.register(Queues(apps()))
-    return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

@@ -27,8 +27,7 @@ from opentelemetry.trace import (
 from sqlalchemy import Engine, event
 
 from kit import trace
-from kit.app import VERSION
-from kit.config import ENV
+from kit.config import ENV, VERSION
 from kit.trace import Hop
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
@@ -38,7 +37,7 @@ OPERATION = re.compile(r"\s*(\w+)")
 TABLE = re.compile(r"\b(?:FROM|INTO|UPDATE)\s+([\w.\"]+)", re.IGNORECASE)
 
 
-class Recording:
+class Recorded:
     """A span that has begun, and who makes those below it."""
 
     def __init__(self, tracer: Tracer, span: Span, name: str) -> None:
@@ -111,7 +110,7 @@ def begin(tracer: Tracer, kind: SpanKind, name: str, context: Context, attribute
         parent_id=f"{parent.span_id:016x}" if parent else "",
         is_sampled=made.trace_flags.sampled,
         state=made.trace_state.to_header(),
-        recording=Recording(tracer, span, name),
+        recording=Recorded(tracer, span, name),
     )
 
 

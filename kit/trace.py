@@ -3,12 +3,9 @@
 import re
 import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from flask import g, has_app_context
-
-if TYPE_CHECKING:
-    from kit.spans import Recording
 
 REQUEST_ID = "X-Request-Id"
 _ID = re.compile(r"[A-Za-z0-9._-]{8,64}\Z")
@@ -23,6 +20,19 @@ MOST_MEMBERS = 32
 MOST_STATE = 512  # characters that everybody has to pass on (3.3.1.5)
 
 
+class Recording(Protocol):
+    """The span of a hop, where it is recorded."""
+
+    def ask(self, method: str, url: str, repeated: int) -> "Hop":
+        """A span of a request to somebody else."""
+
+    def execute(self, engine: Any, statement: str) -> "Hop":
+        """A span of a statement."""
+
+    def end(self, error: str = "", route: str = "", attributes: dict[str, Any] | None = None) -> None:
+        """The span is over."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hop:
     """One step of a trace. Ids are lower-case hex; `recording` is its span, where `kit.telemetry` is on."""
@@ -32,7 +42,7 @@ class Hop:
     parent_id: str = ""
     is_sampled: bool = True
     state: str = ""
-    recording: "Recording | None" = field(default=None, compare=False, repr=False)
+    recording: Recording | None = field(default=None, compare=False, repr=False)
 
     def headers(self) -> dict[str, str]:
         """What the next hop is told: this one is its parent."""

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from werkzeug.test import Client
 
 from kit import background
-from kit.app import VERSION
+from kit.config import VERSION
 from tests.api import Api, Person
 from tests.gateway.stack import serving
 from tests.services.helpers import app_of
