@@ -19,7 +19,7 @@ FORMULA = "=+-@＝＋－＠"
 # Where a formula may begin: in a cell, and after what ends a cell for a program that divides at something else than the
 # comma, as Excel does wherever the comma is the decimal sign. To such a program our quotes may be letters.
 # The second group holds the apostrophes of a formula, if there is one; matching without one keeps this linear.
-BEGINNING = re.compile(rf"""((?:\A|[;\t\r\n])[\s"]*)(?:('*)(?=[{FORMULA}]))?""")
+BEGINNING = re.compile(rf"""((?:\A|[;\t\r\n])[\s"]*)(?:('*)(?=[{re.escape(FORMULA)}]))?""")
 DELIMITERS = ",;\t"
 MAX_ROWS = 100_000
 MAX_FAULTS = 100

@@ -59,6 +59,13 @@ def test_a_cell_that_is_all_beginnings_costs_no_more_than_its_length() -> None:
         assert [row for _, row in read(write(["name"], [[cell]]), known=KNOWN).rows] == [{"name": cell}]
 
 
+def test_what_begins_no_formula_is_written_as_it_is() -> None:
+    for character in map(chr, range(0x21, 0x7F)):
+        is_formula = character in FORMULA
+        assert write(["a"], [[f"{character}5"]]).decode().startswith("a\r\n'") is (is_formula or character == "'")
+    assert write(["a", "b"], [["11.222.333/0001-81", "x;5"]]) == b"a,b\r\n11.222.333/0001-81,x;5\r\n"
+
+
 def test_numbers_stay_numbers() -> None:
     assert write(["a", "b"], [[-5, Decimal("-1.20")], [None, "-1"]]) == b"a,b\r\n-5,-1.20\r\n,'-1\r\n"
 

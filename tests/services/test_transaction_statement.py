@@ -115,7 +115,7 @@ class TestFile:
     def test_no_spreadsheet_runs_a_cell(self, owner: Person, customer: str, start: str) -> None:
         entered(owner, customer, "expense", 100, description=f"{start}1+cmd|x")
         row = next(csv.DictReader(io.StringIO(owner.get(at(customer, "statement.csv")).ok(), newline="")))
-        assert row["description"] == f"'{start}1+cmd|x"
+        assert row["description"] == (f"'{start}1+cmd|x" if start.strip() else "1+cmd|x")
         assert row["amount"] == "-1.00"
 
     def test_a_currency_without_digits_has_none(self, owner: Person, customer: str) -> None:
