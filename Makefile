@@ -88,6 +88,9 @@ docs: .venv/dev.stamp ## Write the pages that are made from the code (docs/confi
 bench: .venv/dev.stamp ## Measure it beside its peers, into bench/RESULTS.md (rows=gateway prints that part alone)
 	@$(RUN) -m bench $(rows)
 
+bench-ops: .venv/dev.stamp ## Measure what running it costs: start-up, memory, backup and restore, sizes
+	@$(RUN) -m bench footprint ops
+
 collections: .venv/dev.stamp ## Write the Postman and Insomnia files anew
 	@$(RUN) -m scripts.collection_files
 

@@ -14,6 +14,7 @@ from bench.results import Row
 
 # Each is a module with `rows()`, which gives its rows as they come in.
 PAGE_PARTS = ("gateway", "service", "topologies", "footprint", "growth")
+UNDER_LOAD = {"gateway", "service", "topologies", "growth"}  # by wrk
 OTHER_PARTS = ("bulk", "ops")  # what is not compared with anything: minutes more, and only when they are named
 
 
@@ -37,8 +38,10 @@ def main() -> None:
     chosen = parser.parse_args().parts
     if unknown := set(chosen) - set(present):
         parser.error(f"there is no part {', '.join(sorted(unknown))}: choose from {', '.join(present)}")
-    measure.need("wrk", "nginx", "taskset")
-    found = {part: run(part) for part in present if part in (chosen or PAGE_PARTS)}
+    wanted = [part for part in present if part in (chosen or PAGE_PARTS)]
+    if UNDER_LOAD & {*wanted}:
+        measure.need("wrk", "nginx", "taskset")
+    found = {part: run(part) for part in wanted}
     if not chosen:
         results.write(found)
         print(f"\nWritten to {results.PAGE.relative_to(results.PAGE.parent.parent)}.")
