@@ -38,8 +38,7 @@ from alicerce.backup.databases import (
 from alicerce.backup.manifest import CHUNK_BYTES, Dump, Manifest
 from alicerce.databases import execute
 from alicerce.services import services
-from kit.app import VERSION
-from kit.config import ConfigurationError, keys_directory
+from kit.config import VERSION, ConfigurationError, keys_directory
 
 REPORT_S = 2.0
 KIB, MIB = 1024, 1024**2
