@@ -6,7 +6,6 @@ auth and tenant behind it, with every check, its limits and its log; nginx as a 
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -20,14 +19,16 @@ from typing import Any
 
 import requests
 
-from alicerce.children import recorded
-from bench.measure import CLIENT_CORE, Contestant, Figures, Load, measure, need, pin
+from bench import peers
+from bench.client import Client
+from bench.measure import CLIENT_CORE, Contestant, Figures, Load, measure, pin
+from bench.platform import free_ports, platform
+from bench.results import Row, amount
 
 HERE = Path(__file__).parent / "peers"
-ROOT = HERE.parents[1]
 PATIENCE_S = 180.0
 PATH = "/api/customers/0197a3c0-0000-7000-8000-00000000000c"
-OURS, DIRECT, NGINX, FASTAPI, AIOHTTP = "alicerce", "the service itself", "nginx", "FastAPI + httpx", "aiohttp + uvloop"
+OURS, DIRECT, NGINX, FASTAPI, AIOHTTP = "gateway", "the service itself", "nginx", "FastAPI + httpx", "aiohttp + uvloop"
 CUSTOMER = {
     "customer": {
         "id": "0197a3c0-0000-7000-8000-00000000000c",
@@ -52,12 +53,68 @@ server {
     listen 127.0.0.1:$port backlog=1024;
     location /api/ { proxy_pass http://service/; proxy_http_version 1.1; proxy_set_header Connection ""; }
 }"""
+UVICORN = ("-m", "uvicorn", "fastapi_gateway:app", "--fd", "{}", "--loop", "uvloop", "--http", "httptools")
+PEERS = {FASTAPI: (*UVICORN, "--no-access-log", "--log-level", "warning"), AIOHTTP: ("-m", "aiohttp_gateway", "{}")}
+# What a client waits longer, by how many ask at once: targets and ambitions in milliseconds at p50 and at p99.
+ADDED = {1: ((1.0, 0.5), (3.0, 1.5)), 16: ((None, None), (None, None))}
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+def rows() -> Iterator[Row]:
+    """CPU of the hop beside each peer's, and the time that it adds."""
+    with contestants() as running:
+        figures = measure(running)
+        yield from _ratios(figures)
+        yield from _added(16, figures)
+        two = [each for each in running if each.name in (OURS, DIRECT)]
+        yield from _added(1, measure([_alone(each) for each in two]))
+
+
+def _ratios(figures: Mapping[str, Figures]) -> Iterator[Row]:
+    ours, fastapi = figures[OURS], figures[FASTAPI]
+    yield _ratio(
+        f"hop: how many times less CPU than {FASTAPI}",
+        (fastapi, ours),
+        target=5.0,
+        ambition=10.0,
+        more_is_better=True,
+    )
+    yield _ratio(f"hop: CPU beside {NGINX} without checks", (ours, figures[NGINX]), target=20.0, ambition=10.0)
+    yield _ratio(f"hop: CPU beside {AIOHTTP}", (ours, figures[AIOHTTP]), target=1.5, ambition=0.8)
+
+
+def _ratio(name: str, two: tuple[Figures, Figures], **goals: Any) -> Row:
+    first, second = two
+    return Row(
+        name,
+        first.cpu_us / second.cpu_us,
+        "×",
+        versus=f"{amount(first.cpu_us)} µs beside {amount(second.cpu_us, 'µs')}",
+        spread=max(first.spread, second.spread),
+        noise=max(first.foreign, second.foreign),
+        **goals,
+    )
+
+
+def _added(concurrency: int, figures: Mapping[str, Figures]) -> Iterator[Row]:
+    ours, direct = figures[OURS], figures[DIRECT]
+    times = ((ours.p50_ms, direct.p50_ms), (ours.p99_ms, direct.p99_ms))
+    for word, (hop, none), (target, ambition) in zip(("p50", "p99"), times, ADDED[concurrency], strict=True):
+        yield Row(
+            f"added by a hop, {word}, {concurrency} at a time",
+            hop - none,
+            "ms",
+            target=target,
+            ambition=ambition,
+            versus=f"{amount(hop)} ms beside {amount(none, 'ms')}",
+            spread=ours.spread,
+            noise=ours.foreign,
+        )
+
+
+def _alone(each: Contestant) -> Contestant:
+    """The same with one connection."""
+    load = Load(each.load.url, headers=each.load.headers, concurrency=1)
+    return Contestant(each.name, load, each.pids)
 
 
 @contextmanager
@@ -65,14 +122,14 @@ def process(words: Sequence[str], url: str, headers: Mapping[str, str], **option
     """A program from the first success at its address to its end; its process id."""
     started = subprocess.Popen(words, stdout=subprocess.DEVNULL, **options)
     try:
-        wait_for(started, url, headers)
+        _wait_for(started, url, headers)
         yield started.pid
     finally:
-        started.send_signal(signal.SIGTERM)
+        started.terminate()
         started.wait()
 
 
-def wait_for(started: subprocess.Popen[bytes], url: str, headers: Mapping[str, str]) -> None:
+def _wait_for(started: subprocess.Popen[bytes], url: str, headers: Mapping[str, str]) -> None:
     """Return when the address answers with success; exit when the program ended or takes too long."""
     given_up = time.monotonic() + PATIENCE_S
     while time.monotonic() < given_up and started.poll() is None:
@@ -82,7 +139,6 @@ def wait_for(started: subprocess.Popen[bytes], url: str, headers: Mapping[str, s
         except requests.RequestException:  # it does not listen yet
             pass
         time.sleep(0.05)
-    started.terminate()
     sys.exit(f"{url} does not answer with success.")
 
 
@@ -98,49 +154,7 @@ def nginx(servers: str, path: str, port: int, **words: object) -> Iterator[int]:
 
 
 @contextmanager
-def platform(folder: Path, upstream: int) -> Iterator[tuple[int, Path]]:
-    """The platform in split, with this port in the place of the customer service; the gateway's port and the folder."""
-    port = free_port()
-    limits = {f"RATE_LIMIT_{name}": "1000000" for name in ("ADDRESS", "LOGIN", "USER", "TENANT")}
-    services = ("auth", "tenant", "customer", "product", "interaction")
-    ports = {f"{name.upper()}_SERVICE_PORT": str(free_port()) for name in services}
-    ours = {
-        "ALICERCE_HOME": str(folder),
-        "GATEWAY_PORT": str(port),
-        "CUSTOMER_SERVICE_URL": f"http://127.0.0.1:{upstream}",
-        "WEB_CONCURRENCY": "1",
-    }
-    words = [sys.executable, "-m", "alicerce", "run", "--topology", "split"]
-    environment = {**os.environ, **limits, **ports, **ours}
-    with process(words, f"http://127.0.0.1:{port}/ready", {}, cwd=ROOT, env=environment) as pid:
-        pin([pid], CLIENT_CORE)
-        yield port, folder
-
-
-def log_in(address: str) -> dict[str, str]:
-    """Register, log in; the header that shows it."""
-    body = {"email": "bench@example.com", "password": "correct horse battery"}
-    requests.post(f"{address}/auth/register", json=body, timeout=30).raise_for_status()
-    answer = requests.post(f"{address}/auth/login", json=body, timeout=30)
-    answer.raise_for_status()
-    return {"Authorization": f"Bearer {answer.json()['access_token']}"}
-
-
-def peers_python() -> str:
-    """The Python of the peers' own environment, which is made when it is not there or not what is wanted."""
-    folder = ROOT / ".alicerce" / "peers"
-    wanted, stamp = (HERE / "requirements.txt").read_text(), folder / "requirements.txt"
-    python = folder / "bin" / "python"
-    if not stamp.exists() or stamp.read_text() != wanted:
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        words = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]
-        subprocess.run([*words, str(HERE / "requirements.txt")], check=True)
-        stamp.write_text(wanted)
-    return str(python)
-
-
-@contextmanager
-def peer(words: Sequence[str], folder: Path, upstream: int, headers: Mapping[str, str]) -> Iterator[Contestant]:
+def peer(name: str, folder: Path, upstream: int, headers: Mapping[str, str]) -> Iterator[Contestant]:
     """One of the peers in Python, listening on a descriptor that takes the place of `{}` in its words."""
     environment = {
         **os.environ,
@@ -151,70 +165,28 @@ def peer(words: Sequence[str], folder: Path, upstream: int, headers: Mapping[str
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
         number = listener.fileno()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}{PATH}"
-        command = [peers_python(), *(word.format(number) for word in words)]
+        command = [str(peers.python()), *(word.format(number) for word in PEERS[name])]
         with process(command, url, headers, env=environment, pass_fds=[number]) as pid:
-            yield Contestant("", Load(url, headers=headers), [pid])
-
-
-UVICORN = ("-m", "uvicorn", "fastapi_gateway:app", "--fd", "{}", "--loop", "uvloop", "--http", "httptools")
-PEERS = {FASTAPI: (*UVICORN, "--no-access-log", "--log-level", "warning"), AIOHTTP: ("-m", "aiohttp_gateway", "{}")}
+            yield Contestant(name, Load(url, headers=headers), [pid])
 
 
 @contextmanager
-def contestants(names: Sequence[str]) -> Iterator[list[Contestant]]:
-    """The gateways of these names, all running and ready for the same request at once."""
-    need("wrk", "nginx", "taskset")
-    upstream = free_port()
+def contestants() -> Iterator[list[Contestant]]:
+    """All gateways, running and ready for the same request at once; and what stands behind them, asked directly."""
+    ports = free_ports("upstream", "limit")
+    upstream, limit = ports["upstream"], ports["limit"]
     answer = json.dumps(CUSTOMER, ensure_ascii=False)
     with ExitStack() as running, tempfile.TemporaryDirectory() as name:
         pid = running.enter_context(nginx(ANSWERING, "/", upstream, answer=answer))
         pin([pid], CLIENT_CORE)
-        port, folder = running.enter_context(platform(Path(name), upstream))
-        headers = log_in(f"http://127.0.0.1:{port}")
-        gateway = next(known.pid for label, known, _, _ in recorded(folder) if label == "gateway")
-        found = [Contestant(OURS, Load(f"http://127.0.0.1:{port}{PATH}", headers=headers), [gateway])]
-        if NGINX in names:
-            limit = free_port()
-            pid = running.enter_context(nginx(PASSING, PATH, limit, upstream=upstream))
-            found.append(Contestant(NGINX, Load(f"http://127.0.0.1:{limit}{PATH}", headers=headers), [pid]))
-        for label, words in PEERS.items():
-            if label in names:
-                built = running.enter_context(peer(words, folder, upstream, headers))
-                found.append(Contestant(label, built.load, built.pids))
+        # The line of each request is a part of what is measured, here and at the peers.
+        settings = {"CUSTOMER_SERVICE_URL": f"http://127.0.0.1:{upstream}", "LOG_LEVEL": "INFO", "WEB_CONCURRENCY": "1"}
+        ours = running.enter_context(platform(Path(name) / "generated", "split", **settings))
+        pin([ours.pid], CLIENT_CORE)
+        headers = Client(ours.address, "bench@example.com").headers
+        found = [Contestant(OURS, Load(ours.address + PATH, headers=headers), [ours.processes()["gateway"]])]
+        pid = running.enter_context(nginx(PASSING, PATH, limit, upstream=upstream))
+        found.append(Contestant(NGINX, Load(f"http://127.0.0.1:{limit}{PATH}", headers=headers), [pid]))
+        found += [running.enter_context(peer(name, ours.folder, upstream, headers)) for name in PEERS]
         found.append(Contestant(DIRECT, Load(f"http://127.0.0.1:{upstream}{PATH[4:]}", headers=headers), []))
         yield found
-
-
-def alone(each: Contestant) -> Contestant:
-    """The same with one connection."""
-    load = Load(each.load.url, headers=each.load.headers, concurrency=1)
-    return Contestant(each.name, load, each.pids)
-
-
-def show(figures: Mapping[str, Figures], concurrency: int) -> None:
-    """A table of one run."""
-    print(
-        f"\nconcurrency {concurrency:<20} CPU µs  alicerce is  req/s   p50 ms   p99 ms"
-        "  added p50  added p99  spread  noise"
-    )
-    direct, ours = figures[DIRECT], figures[OURS]
-    for name, row in figures.items():
-        ratio = f"{ours.cpu_us / row.cpu_us:8.2f} ×" if row.cpu_us else ""
-        added = f"{row.p50_ms - direct.p50_ms:10.3f} {row.p99_ms - direct.p99_ms:10.3f}"
-        print(
-            f"{name:<32} {row.cpu_us:6.0f} {ratio:>12} {row.per_s:6.0f} {row.p50_ms:8.3f} {row.p99_ms:8.3f} {added}"
-            f" {row.spread:6.0%} {row.foreign:6.0%}"
-        )
-
-
-def main() -> None:
-    """Print both tables; names of contestants, rounds and seconds may be given."""
-    names = [NGINX, FASTAPI, AIOHTTP] if len(sys.argv) < 2 else sys.argv[1].split(",")
-    rounds, seconds = (int(word) for word in (sys.argv[2:4] or ("5", "2")))
-    with contestants(names) as running:
-        show(measure(running, rounds=rounds, seconds=seconds), 16)
-        show(measure([alone(each) for each in running], rounds=rounds, seconds=seconds), 1)
-
-
-if __name__ == "__main__":
-    main()

@@ -14,7 +14,7 @@ from gateway.protection import finishing
 from gateway.proxy import Proxy
 from gateway.revocations import Revocations
 from gateway.routes import TABLE, Door
-from gateway.upstream import Request, Upstream
+from gateway.upstream import Upstream
 from kit import config, logs
 from kit.app import handle_errors, json_answer, prepare_requests
 from kit.config import VERSION
@@ -75,9 +75,8 @@ class Health:
         self._asked = time.monotonic()
 
     def _ask(self, upstream: Upstream) -> str:
-        request = Request("GET", "/ready", [], b"", time.monotonic() + HEALTH_TIMEOUT_S)
         try:
-            answer = upstream.send(request)
+            answer = upstream.get("/ready", HEALTH_TIMEOUT_S)
             b"".join(answer.body)
         except Problem:
             return "unreachable"

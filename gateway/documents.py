@@ -16,7 +16,7 @@ from flask import Flask, Response, request
 
 from gateway.chapters import CHAPTERS, Chapter, chapter_of
 from gateway.routes import OPEN, OPTIONAL, Door, Operation, operations
-from gateway.upstream import Request, Upstream
+from gateway.upstream import Upstream
 from kit import documents, errors
 from kit.config import VERSION
 from kit.errors import Problem
@@ -98,7 +98,7 @@ class Documents:
 def _ask(upstream: Upstream) -> Document | None:
     """What a service says of itself, or None when it is away or says nothing that can be used."""
     try:
-        answer = upstream.send(Request("GET", "/openapi.json", [], b"", time.monotonic() + TIMEOUT_S))
+        answer = upstream.get("/openapi.json", TIMEOUT_S)
         told = orjson.loads(b"".join(answer.body))
     except (Problem, orjson.JSONDecodeError):
         return None

@@ -143,6 +143,11 @@ class Upstream:
         # Who is suspended holds no thread of ours, but one of the service's, and it has as many as we have.
         self.suspended = Bulkhead(WEB_THREADS())
 
+    def get(self, target: str, seconds: float) -> Answer:
+        """Ask it something of the gateway's own. Raises what `send` raises."""
+        host = ("Host", self.service)  # without one it is no HTTP/1.1 (RFC 9112, 3.2)
+        return self.send(Request("GET", target, [host], b"", time.monotonic() + seconds))
+
     def send(self, request: Request) -> Answer:
         """Forward a request. Raises UpstreamBusy, and what its transport raises."""
         leave = self._enter(self.bulkhead, request)

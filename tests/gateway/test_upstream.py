@@ -222,3 +222,9 @@ def test_a_place_is_given_back_when_nobody_reads_the_answer(monkeypatch: pytest.
                 next(answer.body)
             answer.body.close()
             answer.body.close()
+
+
+def test_what_the_gateway_asks_for_itself_is_whole_http() -> None:
+    with serving(saying(GOOD)) as (server, http):
+        assert text(Upstream("echo", http).get("/ready", 5.0)) == b"ok"
+        assert server.requests[0].split(b"\r\n")[:2] == [b"GET /ready HTTP/1.1", b"Host: echo"]
