@@ -2,8 +2,10 @@
 
 gunicorn's parser decides what is a request at all, and its `Response` how an answer is framed. Here is what it does
 the same way each time, done once: what a connection says of itself, names that were checked, and the date of a second.
+A request of the commonest shape is read here too; whatever looks different in any way is gunicorn's to read or refuse.
 """
 
+import re
 import time
 from email.utils import formatdate
 from functools import lru_cache
@@ -13,11 +15,20 @@ from urllib.parse import unquote_to_bytes
 
 from gunicorn import SERVER
 from gunicorn.http import wsgi
-from gunicorn.http.body import LengthReader
+from gunicorn.http.body import Body, LengthReader
 from gunicorn.http.message import Request
 from gunicorn.http.parser import Parser
 from gunicorn.util import is_hoppish
 
+COMMON_BYTES = 4000  # below every limit of gunicorn's on lines and fields, so that none has to be looked at
+# A part of what gunicorn takes: six methods, an absolute path, printable ASCII, names of letters, digits and hyphens.
+COMMON = re.compile(
+    rb"(GET|HEAD|POST|PUT|PATCH|DELETE) (/(?!/)[!-\"$-~]*) HTTP/1\.1\r\n"
+    rb"((?:[A-Za-z0-9-]+:[\t\x20-\x7e]*\r\n){1,64})\r\n"
+)
+UNCOMMON = frozenset({"TRANSFER-ENCODING", "EXPECT"})
+KEEP_ALIVE = "keep-alive"
+LENGTH = re.compile(r"[0-9]{1,12}\Z")
 NAMES = 512  # of headers whose names are remembered: what answers of ours hold is a fraction of it
 
 
@@ -30,8 +41,57 @@ def fixed(cfg: Any) -> SimpleNamespace:
 class PlainRequest(Request):
     """A request of a client, whom gunicorn trusts with nothing: neither another scheme nor names with `_`."""
 
+    is_common = False
+    proxy_protocol_info: Any = None
+
+    def __init__(self, cfg: Any, unreader: Any, peer_addr: Any, req_number: int = 1) -> None:
+        data = unreader.read()
+        if not data:
+            raise StopIteration
+        end = data.find(b"\r\n\r\n", 0, COMMON_BYTES) + 4
+        found = COMMON.fullmatch(data, 0, end)
+        if found and self._is_taken(found):
+            self.cfg, self.unreader, self.req_number = cfg, unreader, req_number
+            self.peer_addr = self.remote_addr = peer_addr
+            self.scheme, self.version, self.fragment = "http", (1, 1), ""
+            self.body = Body(LengthReader(unreader, self.length))
+            self.trailers: list[tuple[str, str]] = []
+            self.must_close = self._expected_100_continue = False
+            if len(data) > end:
+                unreader.unread(data[end:])
+        else:
+            unreader.unread(data)
+            super().__init__(cfg, unreader, peer_addr, req_number)
+
+    def _is_taken(self, found: re.Match[bytes]) -> bool:
+        """Take what a common head says; False when gunicorn has to look at one of its fields."""
+        headers = [_field(line) for line in found[3].decode("ascii").split("\r\n")[:-1]]
+        said = dict(headers)
+        length = said.get("CONTENT-LENGTH", "0")
+        if (
+            len(said) < len(headers)
+            or not UNCOMMON.isdisjoint(said)
+            or said.get("CONNECTION", KEEP_ALIVE) != KEEP_ALIVE
+            or not LENGTH.match(length)
+        ):
+            return False
+        self.is_common, self.headers, self.length = True, headers, int(length)
+        self.method, self.uri = found[1].decode("ascii"), found[2].decode("ascii")
+        path, _, query = self.uri.partition("?")
+        self.path, self.query = path, query
+        return True
+
+    def should_close(self) -> bool:
+        """As gunicorn's, which looks for a `Connection` that no common request has."""
+        return self.must_close if self.is_common else bool(super().should_close())
+
     def _peer_trusted_for_forwarded(self) -> tuple[dict[str, str], list[str]]:
         return {}, []
+
+
+def _field(line: str) -> tuple[str, str]:
+    name, _, value = line.partition(":")
+    return name.upper(), value.strip(" \t")
 
 
 class PlainParser(Parser):
