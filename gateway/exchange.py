@@ -1,7 +1,7 @@
 """One request on its way through the gateway."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.auth import Principal
 from gateway.headers import Headers
@@ -13,8 +13,7 @@ from kit.trace import Hop
 WINDOW_S = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """How somebody stands with a limit after a request. `wait_s` is 0 when the request was let through."""
 
     policy: str

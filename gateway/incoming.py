@@ -61,8 +61,10 @@ class RequestTimeout(Problem):
 def client_address(environ: dict[str, Any]) -> str:
     """Who is asking: the peer; or, behind trusted proxies, the last address of X-Forwarded-For that is not one."""
     address = str(environ.get("REMOTE_ADDR", ""))
+    if "HTTP_X_FORWARDED_FOR" not in environ:
+        return address
     trusted = TRUSTED_PROXIES()
-    hops = environ.get("HTTP_X_FORWARDED_FOR", "").split(",") if trusted else []
+    hops = environ["HTTP_X_FORWARDED_FOR"].split(",")
     while hops and is_within(address, trusted):
         hop = hops.pop().strip()
         if not _is_address(hop):

@@ -202,7 +202,7 @@ def _packed(answer: Answer, headers: Headers, first: bytes, environ: dict[str, A
         return [*compression.as_asked(headers, environ.get("HTTP_IF_NONE_MATCH", "")), compression.VARY], first
     if not compression.is_packable(answer.status, headers):
         return headers, first
-    is_worth_it = is_whole(answer) and len(first) >= compression.MIN_BYTES
+    is_worth_it = len(first) >= compression.MIN_BYTES and is_whole(answer)
     if is_worth_it and compression.accepts_gzip(environ.get("HTTP_ACCEPT_ENCODING", "")):
         headers, first = compression.pack(headers, first)
     return [*headers, compression.VARY], first

@@ -1,5 +1,6 @@
 """The thread through a request: its id, and W3C Trace Context (Level 1: `traceparent`, `tracestate`)."""
 
+import os
 import re
 import secrets
 from dataclasses import dataclass, field
@@ -16,6 +17,9 @@ _PARENT = re.compile(
 )
 _KEY = r"(?:[a-z][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13})"
 _MEMBER = re.compile(rf"({_KEY})=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{{0,255}}[\x21-\x2b\x2d-\x3c\x3e-\x7e]\Z")
+_AHEAD = 256  # random numbers that are fetched at once: to ask the system for each costs more than all else here
+_numbers: list[str] = []
+os.register_at_fork(after_in_child=_numbers.clear)  # or two processes would give the same ids
 MOST_MEMBERS = 32
 MOST_STATE = 512  # characters that everybody has to pass on (3.3.1.5)
 
@@ -67,14 +71,13 @@ def received(traceparent: str | None, tracestate: str | None) -> Hop | None:
 def below(caller: Hop | None) -> Hop:
     """A hop below the caller's, or the first of a new trace: sampled, so that whoever records further down does."""
     if caller is None:
-        ids = secrets.token_hex(24)  # one look at the system's randomness for both
-        return Hop(ids[:32], ids[32:])
-    return Hop(caller.trace_id, secrets.token_hex(8), caller.span_id, caller.is_sampled, caller.state)
+        return Hop(_random(), _random()[:16])
+    return Hop(caller.trace_id, _random()[:16], caller.span_id, caller.is_sampled, caller.state)
 
 
 def aside() -> Hop:
     """For what no request asked for, as polling: not sampled, or it would bury the rest."""
-    return Hop(secrets.token_hex(16), secrets.token_hex(8), is_sampled=False)
+    return Hop(_random(), _random()[:16], is_sampled=False)
 
 
 def _state(offered: str) -> str:
@@ -87,7 +90,17 @@ def _state(offered: str) -> str:
 
 def request_id(offered: str | None) -> str:
     """The offered id when it is harmless to log and to echo, else a new one."""
-    return offered if offered and _ID.match(offered) else secrets.token_hex(16)
+    return offered if offered and _ID.match(offered) else _random()
+
+
+def _random() -> str:
+    """128 random bits in hex, for once."""
+    while True:
+        try:
+            return _numbers.pop()
+        except IndexError:
+            text = secrets.token_hex(16 * _AHEAD)
+            _numbers.extend(text[start : start + 32] for start in range(0, len(text), 32))
 
 
 def current_request_id() -> str:
