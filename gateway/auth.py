@@ -1,6 +1,6 @@
 """Bearer token to identity. Flask-JWT-Extended decides; what it decided is remembered, and revocations are obeyed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from flask_jwt_extended.exceptions import JWTExtendedException
 from jwt import PyJWTError
 
 from contracts import roles
+from gateway.headers import Headers
 from gateway.revocations import Revocations
 from kit import clock, identity, tokens
 from kit.errors import Unauthenticated
@@ -41,6 +42,16 @@ class Principal:
     internal: str = ""
     minted: float = 0.0
     epoch: int = -1
+    proof: Headers = field(default_factory=list)
+
+    def renew(self, epoch: int) -> None:
+        """Mint an internal token, and say whom requests speak for in the words that services check."""
+        who = self.identity
+        named = (("X-User-Id", who.user_id), ("X-Tenant-Id", who.tenant_id))
+        self.internal = identity.mint(GATEWAY, who)
+        self.proof = [(identity.HEADER, self.internal), *((name, str(value)) for name, value in named if value)]
+        # Last, for another thread may look meanwhile: what it finds marked as new has to be new.
+        self.minted, self.epoch = clock.timestamp(), epoch
 
 
 class Authenticator:
@@ -78,8 +89,7 @@ class Authenticator:
             raise TokenRevoked
         epoch = self.revocations.epoch
         if principal.epoch != epoch or clock.timestamp() - principal.minted > MINTED_REUSE_S:
-            principal.internal = identity.mint(GATEWAY, principal.identity)
-            principal.minted, principal.epoch = clock.timestamp(), epoch
+            principal.renew(epoch)
         return principal
 
     def _forget_with_keys(self) -> None:

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 from gateway import compression, forward_auth, routes
-from gateway.auth import Authenticator, Principal
+from gateway.auth import Authenticator
 from gateway.cors import Cors
 from gateway.exchange import Exchange, begin
 from gateway.headers import Headers
@@ -21,7 +21,7 @@ from gateway.outgoing import Outgoing, check, first_piece, is_whole, public_head
 from gateway.protection import EXCHANGE, PROBES, Mode, finished, security_headers
 from gateway.upstream import Answer, Request, Upstream
 from gateway.wire import transport_to
-from kit import deadline, errors, identity, trace
+from kit import deadline, errors, trace
 from kit.config import home
 from kit.errors import BadRequest, Problem
 from kit.waiting import SUSPEND
@@ -85,8 +85,9 @@ class Proxy:
         if node is None and forward_auth.is_asked(environ, exchange.path):
             operation = forward_auth.operation(environ, self.root)
             self._admit(exchange, operation, environ)
+            proof = exchange.principal.proof if exchange.principal else []
             said = [*forward_auth.destination(environ, operation), *exchange.hop.headers().items()]
-            return _nothing(exchange, [*said, *_proof(exchange.principal)], start_response)
+            return _nothing(exchange, [*said, *proof], start_response)
         if node is None:
             environ[EXCHANGE] = exchange
             return None
@@ -169,16 +170,7 @@ def _headers(exchange: Exchange, operation: routes.Operation, environ: dict[str,
         *exchange.ask().items(),
         (deadline.HEADER, str(deadline.BUDGET_MS)),
     ]
-    return headers + _proof(exchange.principal)
-
-
-def _proof(principal: Principal | None) -> Headers:
-    """Whom a request speaks for, in the words that services check."""
-    if principal is None:
-        return []
-    who = principal.identity
-    proof = [(identity.HEADER, principal.internal), ("X-User-Id", str(who.user_id))]
-    return [*proof, ("X-Tenant-Id", str(who.tenant_id))] if who.tenant_id else proof
+    return headers + exchange.principal.proof if exchange.principal else headers
 
 
 def _answer(exchange: Exchange, answer: Answer, environ: dict[str, Any], start_response: StartResponse) -> Outgoing:

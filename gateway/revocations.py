@@ -45,6 +45,7 @@ class Revocations:
         self._fresh: dict[str, float] = {}
         self._due = 0.0
         self._oldest = float("-inf")
+        self._bound_s = REVOCATION_BOUND_SECONDS()
         self._tidied = time.monotonic()
         self._lock = threading.Lock()
 
@@ -72,7 +73,7 @@ class Revocations:
                     self._read_all()
             finally:
                 self._lock.release()
-        if time.monotonic() - self._oldest > REVOCATION_BOUND_SECONDS():
+        if time.monotonic() - self._oldest > self._bound_s:
             raise RevocationsUnknown(retry_after_s=1)
 
     def _read_all(self) -> None:
@@ -90,6 +91,7 @@ class Revocations:
         # A source that was never read is not a fresh one, however short a time this machine has been up.
         if len(self._fresh) == len(contract.SOURCES):
             self._oldest = min(self._fresh.values())
+        self._bound_s = REVOCATION_BOUND_SECONDS()
         self._due = time.monotonic() + REVOCATION_POLL_SECONDS()
 
     def _tidy(self) -> None:

@@ -63,7 +63,7 @@ def places(api: Api) -> int:
     """How many more requests would be let through to the misbehaving service at this moment."""
     proxy = api.target.__closure__[0].cell_contents
     upstream: Upstream = proxy.upstreams["echo"]
-    return upstream.bulkhead._free._value
+    return upstream.bulkhead.free
 
 
 def idle(api: Api) -> int:
