@@ -1,4 +1,4 @@
-"""What the platform adds to a service: in one process with the gateway, and one hop behind it."""
+"""What the platform adds to a service in the same process. What a hop adds is in `bench.gateway`."""
 
 import os
 import subprocess
@@ -18,17 +18,14 @@ from bench.results import Row, amount
 TENANTS, CUSTOMERS = 10, 10_000
 LIST = "?per_page=50"
 SOLO_CONCURRENCY = 4  # fewer than the gateway lets wait for one service
-# (concurrency) -> target and ambition of the added milliseconds, at p50 and at p99
-HOP_LIMITS = {1: ((1.0, 0.5), (3.0, 1.5)), 16: ((None, None), (None, None))}
 
 
 def rows() -> Iterator[Row]:
-    """Solo beside the bare service, by CPU per request; a hop in split, by latency."""
-    for topology, measured in (("solo", _solo_rows), ("split", _hop_rows)):
-        with tempfile.TemporaryDirectory() as name, platform(Path(name) / "generated", topology) as running:
-            client = Client(running.address, "bench@example.com")
-            fill(running.folder, client.tenant_id, tenants=TENANTS, customers=CUSTOMERS)
-            yield from measured(running, client)
+    """Solo beside the bare service, by CPU per request."""
+    with tempfile.TemporaryDirectory() as name, platform(Path(name) / "generated", "solo") as running:
+        client = Client(running.address, "bench@example.com")
+        fill(running.folder, client.tenant_id, tenants=TENANTS, customers=CUSTOMERS)
+        yield from _solo_rows(running, client)
 
 
 def _solo_rows(running: Platform, client: Client) -> Iterator[Row]:
@@ -54,36 +51,6 @@ def _ratio(name: str, solo: Figures, bare: Figures) -> Row:
         spread=max(solo.spread, bare.spread),
         noise=max(solo.foreign, bare.foreign),
     )
-
-
-def _hop_rows(running: Platform, client: Client) -> Iterator[Row]:
-    processes = running.processes()
-    path = _paths(client)["GET one"]
-    for concurrency, limits in HOP_LIMITS.items():
-        through = Load(f"{running.address}/api{path}", headers=client.headers, concurrency=concurrency)
-        address = f"http://127.0.0.1:{running.ports['customer']}{path}"
-        direct = Load(address, headers=client.internal(running.folder), concurrency=concurrency)
-        behind = Contestant(
-            f"through the gateway, {concurrency}", through, [processes["gateway"], processes["customer"]]
-        )
-        alone = Contestant(f"directly, {concurrency}", direct, [processes["customer"]])
-        figures = measure([behind, alone])
-        yield from _added(concurrency, limits, figures[behind.name], figures[alone.name])
-
-
-def _added(concurrency: int, limits: object, behind: Figures, alone: Figures) -> Iterator[Row]:
-    times = ((behind.p50_ms, alone.p50_ms), (behind.p99_ms, alone.p99_ms))
-    for word, (with_hop, without), (target, ambition) in zip(("p50", "p99"), times, limits, strict=True):
-        yield Row(
-            f"added by a hop, {word}, {concurrency} at a time",
-            with_hop - without,
-            "ms",
-            target=target,
-            ambition=ambition,
-            versus=f"{amount(with_hop)} ms beside {amount(without, 'ms')}",
-            spread=max(behind.spread, alone.spread),
-            noise=max(behind.foreign, alone.foreign),
-        )
 
 
 def _paths(client: Client) -> Mapping[str, str]:
