@@ -6,11 +6,15 @@ from collections.abc import Callable, Iterator
 from gateway.headers import Headers
 
 MOST_HEAD = 64 * 1024
+MOST_LINE = 8 * 1024  # of a chunk's size with its extensions (RFC 9112, 7.1.1), and of a trailer
 MOST_FIELDS = 100
+MOST_INTERIM = 8
 LINE = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: [^\x00-\x08\x0a-\x1f\x7f]*)?\Z")
 # Names and values of the alphabet (RFC 9110, 5.1 and 5.5), and so neither folded lines nor a lone CR or LF.
-FIELDS = re.compile(rb"(?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*)*\Z")
-SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\x00-\x08\x0a-\x1f\x7f]*)?\Z")  # extensions are not for us (7.1.1)
+FIELD = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*"
+FIELDS = re.compile(rb"(?:\r\n" + FIELD + rb")*\Z")
+TRAILER = re.compile(FIELD + rb"\Z")
+SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[^\x00-\x08\x0a-\x1f\x7f]*)?\Z")  # extensions are not for us (7.1.1)
 LENGTH = re.compile(r"[0-9]{1,15}\Z")
 END = b"\r\n\r\n"
 
@@ -38,12 +42,13 @@ class Head:
             self.headers.append((name, value))
             if (lower := name.lower()) in framing:
                 framing[lower].append(value.lower())
-        self._frame(method, framing["content-length"], framing["transfer-encoding"])
+        lengths, codings = framing["content-length"], framing["transfer-encoding"]
+        self._frame(method, lengths, codings)
         has_end = self.length is not None or self.is_chunked
-        is_doubtful = bool(framing["content-length"] and framing["transfer-encoding"])
-        self.is_kept = (
-            has_end and not is_doubtful and found[1] == b"1" and "close" not in ",".join(framing["connection"])
-        )
+        is_open = found[1] == b"1" and "close" not in ",".join(framing["connection"])
+        # Who announces two ends, or a body where none may be (RFC 9110, 8.6), may also send one.
+        is_doubtful = bool(lengths and codings) or (self.status == 204 and (codings or lengths not in ([], ["0"])))
+        self.is_kept = has_end and is_open and not is_doubtful
 
     def _frame(self, method: str, lengths: list[str], codings: list[str]) -> None:
         """Where the body ends (6.3). Two lengths are none; chunks win over a length, and nothing may follow them."""
@@ -51,6 +56,8 @@ class Head:
             raise Malformed("no framing")
         if lengths and not LENGTH.match(lengths[0]):
             raise Malformed("no length")
+        if lengths and codings:  # nobody may go by what does not hold
+            self.headers = [(name, value) for name, value in self.headers if name.lower() != "content-length"]
         self.is_chunked = bool(codings)
         self.length = int(lengths[0]) if lengths and not codings else None
         if method == "HEAD" or self.status in (204, 304) or self.status < 200:
@@ -63,20 +70,17 @@ class Reader:
     def __init__(self, method: str, more: Callable[[], bytes]) -> None:
         self.method, self.more = method, more
         self._held = b""
+        self._interim = 0
 
     def head(self) -> Head:
         """The head of the final answer. Raises Malformed, and what `more` raises; then it may be asked again."""
         while True:
-            end = self._held.find(END)
-            if end < 0:
-                if len(self._held) > MOST_HEAD:
-                    raise Malformed("a head without end")
-                self._held += self._some()
-                continue
-            head = Head(self.method, self._held[:end])
-            self._held = self._held[end + len(END) :]
+            head = Head(self.method, self._until(END, MOST_HEAD))
             if head.status != 100:  # nobody asked for that, but it may be said (RFC 9110, 15.2.1)
                 return head
+            self._interim += 1
+            if self._interim > MOST_INTERIM:
+                raise Malformed("it goes on for ever")
 
     def body(self, head: Head) -> Iterator[bytes]:
         """Its body in pieces. Raises Malformed unless it is whole."""
@@ -113,19 +117,22 @@ class Reader:
             if self._line():
                 raise Malformed("a chunk that is too long")
         fields = 0
-        while self._line():  # trailers, which nobody of ours sends, are not passed on (6.5.1)
+        while line := self._line():  # trailers, which nobody of ours sends, are not passed on (6.5.1)
             fields += 1
-            if fields > MOST_FIELDS:
-                raise Malformed("trailers without end")
+            if fields > MOST_FIELDS or not TRAILER.match(line):
+                raise Malformed("no trailers")
 
     def _line(self) -> bytes:
-        while (end := self._held.find(b"\r\n")) < 0:
-            if len(self._held) > MOST_HEAD:
-                raise Malformed("a line without end")
+        return self._until(b"\r\n", MOST_LINE)
+
+    def _until(self, end: bytes, most: int) -> bytes:
+        """What comes before an end. What is too long is so however it is cut into pieces. Raises Malformed."""
+        while (found := self._held.find(end)) < 0 and len(self._held) < most + len(end):
             self._held += self._some()
-        line = self._held[:end]
-        self._held = self._held[end + 2 :]
-        return line
+        if not 0 <= found <= most:
+            raise Malformed("too long")
+        text, self._held = self._held[:found], self._held[found + len(end) :]
+        return text
 
     def _take(self, most: int) -> bytes:
         piece, self._held = self._held[:most], self._held[most:]
