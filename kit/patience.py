@@ -1,20 +1,30 @@
 """Clients' sockets: how long a client is waited for, and how many threads of ours wait for one address."""
 
-import errno
 import select
 import socket
 import threading
 import time
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
 
 from kit.config import WEB_THREADS, setting
 from kit.waiting import yielding
 
 SLOW_CLIENT_SECONDS = setting("SLOW_CLIENT_SECONDS", 20.0, "How long a client may take to send one request.")
+LEAST_BYTES_PER_S = 16 * 1024  # that a reader takes in the end, so that no answer lasts for ever
+PAUSE_S = 1.0  # that any reader may make in an answer
 LINGER_S = 1.0
 CHUNK = 64 * 1024
+
+
+class ClientGone(ConnectionResetError):
+    """The client has gone, or is given up: nobody is there to be told of anything."""
+
+
+class NothingCame(Exception):
+    """A request was expected, and not a byte of it is there."""
 
 
 class Shares:
@@ -44,8 +54,7 @@ class PatientSocket:
     """A client's socket that waits for a whole request no longer than it may, however the bytes drip in.
 
     The socket below never blocks, so that what is there already costs one system call. One address may have at most
-    half of the threads waiting for its bytes. Giving up looks like a reset to gunicorn, which then closes the
-    connection without a log line.
+    half of the threads waiting for it, be it for its bytes or until it reads.
     """
 
     _waiting: ClassVar[Shares] = Shares()
@@ -54,14 +63,28 @@ class PatientSocket:
         inner.setblocking(False)
         self.inner, self.address, self.patience_s = inner, address, SLOW_CLIENT_SECONDS()
         self.deadline = 0.0
-        self.refused = False
+        self.refused, self._has_begun = False, True
+        self._taken, self._waited_s = 0, 0.0
 
     def fileno(self) -> int:
         return self.inner.fileno()
 
-    def begin(self) -> None:
-        """A new request begins to arrive."""
+    @property
+    def is_quiet(self) -> bool:
+        """Whether there is nothing to read, not even an end."""
+        try:
+            self.inner.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False
+
+    def begin(self, has_begun: bool) -> None:
+        """A new request arrives, of which a part may have been read before."""
         self.deadline = time.monotonic() + self.patience_s
+        self._has_begun = has_begun
+        self._taken, self._waited_s = 0, 0.0
 
     def gettimeout(self) -> None:
         """The deadline is ours; there is no other to come back to."""
@@ -76,40 +99,50 @@ class PatientSocket:
 
     def shutdown(self, how: int) -> None:
         """Nothing is waited for after this: gunicorn does it to close a connection."""
-        self.deadline = 0.0
+        self.deadline, self._has_begun = 0.0, True
         self.inner.shutdown(how)
 
     def close(self) -> None:
         self.inner.close()
 
     def recv(self, size: int, *flags: int) -> bytes:
-        """The next bytes, as soon as there are any."""
+        """The next bytes, as soon as there are any. Raises NothingCame where a request did not begin, ClientGone."""
         while True:
             try:
-                return self.inner.recv(size, *flags)
+                received = self.inner.recv(size, *flags)
             except BlockingIOError:
+                if not self._has_begun:
+                    raise NothingCame from None
                 self._wait_for_bytes()
+            except OSError as error:
+                raise ClientGone from error
+            else:
+                self._has_begun = True
+                return received
 
     def send(self, data: bytes) -> int:
         self.sendall(data)
         return len(data)
 
     def sendall(self, data: bytes) -> None:
-        """All of it. A client that does not read is given up after its whole patience, counted anew for each piece."""
+        """All of it. Raises ClientGone, also where the client reads too slowly."""
         sent = self._send(data)
         if sent < len(data):
             yielding()
-            rest, given_up = memoryview(data)[sent:], time.monotonic() + self.patience_s
+            rest = memoryview(data)[sent:]
             while rest:
-                if not self._ready(select.POLLOUT, given_up - time.monotonic()):
-                    raise ConnectionResetError(errno.ECONNRESET, "the client does not read")
+                self._wait_for_reader()
                 rest = rest[self._send(rest) :]
 
     def _send(self, data: bytes | memoryview) -> int:
         try:
-            return self.inner.send(data)
+            sent = self.inner.send(data)
         except BlockingIOError:
             return 0
+        except OSError as error:
+            raise ClientGone from error
+        self._taken += sent
+        return sent
 
     def linger(self) -> None:
         """Read what a refused client still sends, for a moment: closing upon it would take the refusal away again."""
@@ -124,13 +157,31 @@ class PatientSocket:
         return bool(poll.poll(max(0.0, seconds) * 1000))
 
     def _wait_for_bytes(self) -> None:
-        left = self.deadline - time.monotonic()
-        if left <= 0 or not self._waiting.take(self.address, WEB_THREADS()):
-            raise ConnectionResetError(errno.ECONNRESET, "the client is too slow")
-        yielding()
+        with self._share():
+            yielding()
+            if not self._ready(select.POLLIN, self.deadline - time.monotonic()):
+                raise ClientGone("it sends too slowly")
+
+    def _wait_for_reader(self) -> None:
+        """Wait as long as one wait may take, and all waits of an answer together for what was taken of it."""
+        earned_s = self.patience_s + self._taken / LEAST_BYTES_PER_S - self._waited_s
+        began = time.monotonic()
+        left_s = min(self.patience_s, earned_s)
         try:
-            if not self._ready(select.POLLIN, left):
-                raise ConnectionResetError(errno.ECONNRESET, "the client is too slow")
+            if self._waited_s < PAUSE_S and self._ready(select.POLLOUT, min(PAUSE_S, left_s)):
+                return
+            with self._share():
+                if not self._ready(select.POLLOUT, began + left_s - time.monotonic()):
+                    raise ClientGone("it reads too slowly")
+        finally:
+            self._waited_s += time.monotonic() - began
+
+    @contextmanager
+    def _share(self) -> Iterator[None]:
+        if not self._waiting.take(self.address, WEB_THREADS()):
+            raise ClientGone("its address is waited for too often")
+        try:
+            yield
         finally:
             self._waiting.give(self.address)
 

@@ -13,22 +13,23 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
+from enum import Enum, auto
 from typing import Any
 
 from gunicorn.http.errors import NoMoreData
 from gunicorn.workers.base import Worker as GunicornWorker
 
-from kit.patience import PatientSocket, is_unread
+from kit.patience import ClientGone, NothingCame, PatientSocket, is_unread
+from kit.poller import READABLE, WRITABLE, poller
 from kit.waiting import SUSPEND, leading, yielding
 from kit.wsgi import PlainParser, Response, connection_environ, environ, fixed
 
 TICK_S = 1.0
-WAITING_TICK_S = 0.05
-BATCH = 64
+STOPPING_TICK_S = 0.05
 DRAIN_S = 5.0
 STOPPING_KEEPALIVE_S = 2.0  # for requests that clients may be sending already while the worker stops
-READABLE = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
-WRITABLE = select.EPOLLOUT | select.EPOLLONESHOT
+CROWDED_KEEPALIVE_S = 2.0  # while others cannot get a connection at all
+NEVER = float("inf")
 
 
 class Connection:
@@ -49,6 +50,15 @@ class Connection:
         return bool(self.parser.unreader.buf.getbuffer().nbytes)
 
 
+class After(Enum):
+    """What becomes of a connection."""
+
+    KEPT = auto()
+    CLOSED = auto()
+    SUSPENDED = auto()
+    UNTOUCHED = auto()
+
+
 class Exchange:
     """A request and its answer, until the answer is over."""
 
@@ -62,16 +72,19 @@ class Exchange:
         self.pieces: Any = None
         self.awaited: tuple[int, float] | None = None
 
-    def run(self) -> bool | None:
-        """Go on with it; whether the connection stays open afterwards. None: it waits for what is `awaited`."""
+    def run(self) -> After:
+        """Go on with it. Whatever was suspended waits for what is `awaited`."""
         connection = self.connection
         try:
             if self.body is None:
                 self._begin()
             if not self._write():
-                return None
-            return not self.response.should_close() and connection.parser.finish_body(time.monotonic() + DRAIN_S)
-        except (NoMoreData, StopIteration, ConnectionError, TimeoutError):  # the client has gone, or is given up
+                return After.SUSPENDED
+            if not self.response.should_close() and connection.parser.finish_body(time.monotonic() + DRAIN_S):
+                return After.KEPT
+        except NothingCame:
+            return After.UNTOUCHED
+        except (NoMoreData, StopIteration, ClientGone):
             pass
         except Exception as error:
             if self.response is not None and self.response.headers_sent:  # a second answer would corrupt the first
@@ -82,12 +95,12 @@ class Exchange:
             with suppress(OSError):
                 connection.sock.inner.shutdown(socket.SHUT_WR)
                 connection.sock.linger()
-        return False
+        return After.CLOSED
 
     def _begin(self) -> None:
         """Read the request and ask the application."""
         worker, sock = self.worker, self.connection.sock
-        sock.begin()
+        sock.begin(self.connection.has_more)
         self.request = next(self.connection.parser)
         self.response = Response(self.request, sock, worker.plain)
         if self.request._expected_100_continue:
@@ -120,18 +133,19 @@ class Exchange:
                 if self.is_waiting:
                     return False
                 if self.response.is_whole(piece):
-                    self._close()
+                    self.close()
                     self.response.write(piece)
                     break
                 self.response.write(piece)
-            self._close()
-            self.response.close()
-            return True
-        finally:
-            if not self.is_waiting:
-                self._close()
+        except BaseException:
+            self.close()
+            raise
+        self.close()
+        self.response.close()
+        return True
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Tell the application of the end."""
         body, self.body = self.body, ()
         close = getattr(body, "close", None)
         if close:
@@ -144,34 +158,42 @@ class Worker(GunicornWorker):
     alive: bool
 
     def init_process(self) -> None:
-        self.poller = select.epoll()
+        self.prepare()
+        super().init_process()
+
+    def prepare(self) -> None:
+        """Make what belongs to this process alone."""
+        self.poller = poller()
         self.plain = fixed(self.cfg)
         self.listeners: dict[int, Any] = {}
+        # A number means another connection as soon as its own is closed, so these change together, under the lock.
         self.idle: dict[int, Connection] = {}
         self.suspended: dict[int, Exchange] = {}
         self.open = 0
-        self._events: deque[tuple[int, int]] = deque()
-        self._lead, self._counting = threading.Lock(), threading.Lock()
         self._paused: set[int] = set()
-        super().init_process()
+        self._lock = threading.Lock()
+        self._looks_at = NEVER
+        self._events: deque[int] = deque()
+        self._lead = threading.Lock()
 
     def run(self) -> None:
         """Serve until the arbiter says otherwise, then let what runs come to its end."""
         for listener in self.sockets:
             listener.setblocking(False)
             self.listeners[listener.fileno()] = listener
-            self.poller.register(listener, READABLE)
+            self.poller.ask(listener.fileno(), READABLE)
         for number in range(self.cfg.threads):
             threading.Thread(target=self._serve, name=f"serving-{number}", daemon=True).start()
         while self.alive and self.ppid == os.getppid():
-            self._tick(WAITING_TICK_S if self.suspended else TICK_S)
-        self.alive = False
-        for listener in self.listeners.values():
-            self.poller.unregister(listener)
-        given_up = time.monotonic() + self.cfg.graceful_timeout
-        self._end_idle_by(time.monotonic() + STOPPING_KEEPALIVE_S)
-        while self.open and time.monotonic() < given_up:
-            self._tick(0.05)
+            self._tick(TICK_S)
+        with self._lock:
+            self.alive = False
+            for number in self.listeners:
+                self.poller.forget(number)
+        now = time.monotonic()
+        while self.open and time.monotonic() < now + self.cfg.graceful_timeout:
+            self._end_idle_by(now + STOPPING_KEEPALIVE_S)
+            self._tick(STOPPING_TICK_S)
 
     def count(self, response: Response) -> None:
         """One more request; the last ones end their connections."""
@@ -181,26 +203,50 @@ class Worker(GunicornWorker):
         if not self.alive:
             response.force_close()
 
-    def _tick(self, seconds: float) -> None:
+    def _tick(self, most_s: float) -> None:
+        """Wait a moment, less when a signal comes or a suspended request's time is over, and look after everybody."""
         self.notify()
+        with self._lock:
+            moments = [exchange.awaited[1] for exchange in self.suspended.values() if exchange.awaited]
+            now = time.monotonic()
+            self._looks_at = min([now + most_s, *moments])
         waiting = select.poll()
-        waiting.register(self.PIPE[0], select.POLLIN)  # a signal writes here
-        if waiting.poll(seconds * 1000):
+        waiting.register(self.PIPE[0], select.POLLIN)
+        if waiting.poll(max(0.0, self._looks_at - now) * 1000):
             with suppress(OSError):
                 os.read(self.PIPE[0], 1024)
-        now = time.monotonic()
-        for number, connection in list(self.idle.items()):
-            if connection.expires < now and self.idle.pop(number, None) is connection:
-                self._close(connection)
-        for number, exchange in list(self.suspended.items()):
-            if exchange.awaited and exchange.awaited[1] < now:  # it is told by a thread that serves
-                with suppress(OSError):
-                    self.poller.modify(number, WRITABLE)
-        self._resume()
+        self._end_waits()
+        self._end_idle()
+        with self._lock:
+            self._resume()
+
+    def _end_waits(self) -> None:
+        with self._lock:
+            now = time.monotonic()
+            for number, exchange in self.suspended.items():
+                if exchange.awaited and exchange.awaited[1] <= now:  # it is told by a thread that serves
+                    exchange.awaited = (number, NEVER)
+                    with suppress(OSError):
+                        self.poller.ask(number, WRITABLE)
+
+    def _end_idle(self) -> None:
+        with self._lock:
+            ends = time.monotonic()
+            if self._paused and self.open >= self.cfg.worker_connections:
+                ends += max(0.0, self.cfg.keepalive - CROWDED_KEEPALIVE_S)
+            # Whose request has come already has only to wait for a thread.
+            over = [one for one in self.idle.values() if one.expires < ends and not one.has_more and one.sock.is_quiet]
+            for connection in over:
+                number = connection.sock.fileno()
+                del self.idle[number]
+                self.poller.forget(number)
+        for connection in over:
+            self._close(connection)
 
     def _end_idle_by(self, moment: float) -> None:
-        for connection in list(self.idle.values()):
-            connection.expires = min(connection.expires, moment)
+        with self._lock:
+            for connection in self.idle.values():
+                connection.expires = min(connection.expires, moment)
 
     def _serve(self) -> None:
         """One thread: wait for the lead, lead until something has to be waited for, and again."""
@@ -216,69 +262,91 @@ class Worker(GunicornWorker):
             leading(resign)
             while is_leader:
                 try:
-                    if not self._events:
-                        self._events.extend(self.poller.poll(maxevents=BATCH))
-                    self._take(self._events.popleft()[0])
-                except Exception:
+                    if self._events:
+                        self.take(self._events.popleft())
+                    else:
+                        self._events.extend(self.poller.wait())
+                except BaseException:  # a thread that ends while it leads would take all others with it
                     self.log.exception("Serving failed.")
 
-    def _take(self, number: int) -> None:
+    def take(self, number: int) -> None:
+        """Something happened on a descriptor, or seems to have: it may have been another connection's."""
         listener = self.listeners.get(number)
         if listener is not None:
             self._accept(number, listener)
             return
-        exchange = self.suspended.pop(number, None)
+        with self._lock:
+            exchange = self.suspended.pop(number, None)
+            connection = self.idle.pop(number, None) if exchange is None else None
+        if connection is not None:
+            exchange = Exchange(self, connection)
         if exchange is not None:
             self._go_on(exchange)
-            return
-        connection = self.idle.pop(number, None)
-        if connection is not None:  # else it has expired meanwhile
-            self._go_on(Exchange(self, connection))
 
     def _go_on(self, exchange: Exchange) -> None:
-        stays: bool | None = False
+        connection, after = exchange.connection, After.CLOSED
         try:
-            stays = exchange.run()
-        finally:
-            if stays:
-                self._await(exchange.connection)
-            elif stays is None:
+            after = exchange.run()
+            if after is After.SUSPENDED:
                 self._suspend(exchange)
-            else:
-                self._close(exchange.connection)
+            elif after is After.KEPT:
+                linger_s = self.cfg.keepalive if self.alive else STOPPING_KEEPALIVE_S
+                connection.expires = time.monotonic() + linger_s
+                self._await(connection)
+            elif after is After.UNTOUCHED:
+                self._await(connection)
+        except BaseException:
+            after = After.CLOSED
+            exchange.close()
+            raise
+        finally:
+            if after is After.CLOSED:
+                self._close(connection)
 
     def _suspend(self, exchange: Exchange) -> None:
-        number = exchange.awaited[0] if exchange.awaited else -1
-        self.suspended[number] = exchange
-        try:
-            self.poller.modify(number, READABLE)
-        except FileNotFoundError:  # a new connection to a service
-            self.poller.register(number, READABLE)
+        assert exchange.awaited is not None
+        number, moment = exchange.awaited
+        with self._lock:
+            self.poller.ask(number, READABLE)
+            self.suspended[number] = exchange
+            is_early = moment < self._looks_at
+            self._looks_at = min(moment, self._looks_at)
+        if is_early:
+            with suppress(BlockingIOError):
+                os.write(self.PIPE[1], b".")
+
+    def _await(self, connection: Connection) -> None:
+        """Give a connection back to the poller. What was read ahead waits its turn behind what others sent."""
+        number = connection.sock.fileno()
+        with self._lock:
+            self.poller.ask(number, WRITABLE if connection.has_more else READABLE)
+            self.idle[number] = connection
 
     def _accept(self, number: int, listener: Any) -> None:
         try:
             inner, client = listener.accept()
         except BlockingIOError:  # another process was faster
-            self._listen(number)
+            with self._lock:
+                self._listen(number)
             return
         except OSError as error:  # too many open files, for one: again at the next tick
             self.log.warning("A connection could not be accepted: %s", error)
-            self._paused.add(number)
+            with self._lock:
+                self._paused.add(number)
             return
-        with self._counting:
-            self.open += 1
         connection = Connection(self.plain, inner, client, listener.getsockname())
         connection.expires = time.monotonic() + self.cfg.keepalive
-        self.idle[inner.fileno()] = connection
-        self.poller.register(inner, READABLE)
-        self._listen(number)
+        with self._lock:
+            self.open += 1
+            self._listen(number)
+        self._await(connection)
 
     def _listen(self, number: int) -> None:
+        """Take one more connection, if there may be one. Called under the lock, as `_resume`."""
         if not self.alive:
             return
         if self.open < self.cfg.worker_connections:
-            with suppress(OSError):
-                self.poller.modify(number, READABLE)
+            self.poller.ask(number, READABLE)
         else:
             self._paused.add(number)
 
@@ -286,16 +354,7 @@ class Worker(GunicornWorker):
         while self._paused and self.open < self.cfg.worker_connections:
             self._listen(self._paused.pop())
 
-    def _await(self, connection: Connection) -> None:
-        """Give a connection back to the poller. What was read ahead waits its turn behind what others sent."""
-        linger_s = self.cfg.keepalive if self.alive else STOPPING_KEEPALIVE_S
-        connection.expires = time.monotonic() + linger_s
-        self.idle[connection.sock.fileno()] = connection
-        self.poller.modify(connection.sock.fileno(), WRITABLE if connection.has_more else READABLE)
-
     def _close(self, connection: Connection) -> None:
-        with self._counting:
-            self.open -= 1
         sock = connection.sock
         with suppress(OSError):
             sock.shutdown(socket.SHUT_WR)  # the client sees an end, and not that unread bytes were thrown away
@@ -303,4 +362,6 @@ class Worker(GunicornWorker):
                 sock.inner.recv(64 * 1024)
         with suppress(OSError):
             sock.close()
-        self._resume()
+        with self._lock:
+            self.open -= 1
+            self._resume()

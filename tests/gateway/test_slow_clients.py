@@ -128,7 +128,7 @@ def test_silent_connections_hold_no_thread(port: int) -> None:
 def test_a_client_that_does_not_hang_up_is_not_waited_for() -> None:
     ours, theirs = socket.socketpair()
     patient = PatientSocket(ours, "client")
-    patient.begin()
+    patient.begin(False)
     began = time.monotonic()
     # gunicorn does this in the one thread that accepts, and would wait there for the other side to close.
     gunicorn.util.close_graceful(patient, timeout=LINGER_S)
