@@ -85,6 +85,9 @@ class Pending(Protocol):
     def arrived(self) -> Answer | None:
         """The answer, once its head is there. Raises UpstreamTimeout, UpstreamBroken, UpstreamUnavailable."""
 
+    def close(self) -> None:
+        """Nobody wants the answer any more."""
+
 
 class Suspending(Protocol):
     """A transport whose answers are announced by a descriptor."""
@@ -166,7 +169,7 @@ class Upstream:
     def ask(self, request: Request, suspend: Suspend) -> Generator[bytes, None, Answer]:
         """Forward a request without holding a thread: an empty piece for each wait. Raises what `send` raises."""
         transport = cast(Suspending, self.transport)
-        leave = self._enter(self.suspended, request)
+        leave, pending = self._enter(self.suspended, request), None
         try:
             pending, answer = transport.begin(request), None
             while answer is None:  # nobody answers so fast that asking before the first wait would pay
@@ -174,6 +177,8 @@ class Upstream:
                 yield b""
                 answer = pending.arrived()
         except BaseException:
+            if pending:
+                pending.close()
             leave()
             raise
         return Answer(answer.status, answer.headers, Held(answer.body, leave), answer.is_checked)
