@@ -81,6 +81,19 @@ def _suspended(environ: dict[str, Any], start_response: Callable[..., Any]) -> _
     return _Closing(pieces(), called)
 
 
+class _Reluctant(_Closing):
+    """A body whose end takes as long as the test wants."""
+
+    def close(self) -> None:
+        self.called.sendall(b"closing")
+        self.called.recv(1)
+        self.called.close()
+
+
+def _ending(environ: dict[str, Any], start_response: Callable[..., Any]) -> _Reluctant:
+    return _Reluctant(iter(_say(start_response, b"whole")), _call(environ))
+
+
 def _raising(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
     _, _, after, kind = environ["PATH_INFO"].split("/")
     if after == "later":
@@ -101,6 +114,7 @@ KINDS: dict[str, Callable[..., Iterable[bytes]]] = {
     "echo": _echo,
     "ignored": lambda environ, start_response: _say(start_response, b"unread"),
     "held": _held,
+    "ending": _ending,
     "suspended": _suspended,
     "raising": _raising,
     "large": _large,

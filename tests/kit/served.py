@@ -44,7 +44,7 @@ class Served:
         called, _ = self.calls.accept()
         self.opened.append(called)
         called.settimeout(PATIENCE_S)
-        assert called.recv(100) == path.encode()
+        assert called.recv(len(path)) == path.encode()
         return client, called
 
     def ask(self, path: str) -> bytes:

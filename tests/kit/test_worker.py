@@ -138,6 +138,17 @@ def test_a_client_gets_its_answer_whose_body_nobody_read(served: Served) -> None
         assert body(client) == b"unread"
 
 
+def test_who_has_a_whole_answer_finds_its_request_over(served: Served) -> None:
+    client, called = served.begin("/ending")
+    assert called.recv(100) == b"closing"
+    client.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        client.recv(1)
+    client.settimeout(PATIENCE_S)
+    called.sendall(b".")
+    assert body(client) == b"whole"
+
+
 def test_a_reader_who_pauses_gets_everything(served: Served) -> None:
     with served.connect() as client:
         client.sendall(get("/large/20", CLOSE))
