@@ -80,7 +80,8 @@ class Exchange:
                 self._begin()
             if not self._write():
                 return After.SUSPENDED
-            if not self.response.should_close() and connection.parser.finish_body(time.monotonic() + DRAIN_S):
+            ends = self.response.should_close() or self.response.is_short
+            if not ends and connection.parser.finish_body(time.monotonic() + DRAIN_S):
                 return After.KEPT
         except NothingCame:
             return After.UNTOUCHED

@@ -184,6 +184,11 @@ class Response(wsgi.Response):
         """Whether nothing was written yet, and this is all there is."""
         return self.sent == 0 and self.response_length == len(piece)
 
+    @property
+    def is_short(self) -> bool:
+        """Whether less was written than announced, so that the next answer would be read as the rest of this one."""
+        return not self._omits_body and self.sent < (self.response_length or 0)
+
     def send_headers(self) -> None:
         """Write the head; it waits for the first piece of the body."""
         if self.headers_sent:

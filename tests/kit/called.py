@@ -94,6 +94,11 @@ def _ending(environ: dict[str, Any], start_response: Callable[..., Any]) -> _Rel
     return _Reluctant(iter(_say(start_response, b"whole")), _call(environ))
 
 
+def _short(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    start_response("200 OK", [("Content-Length", "1000")])
+    return [b"not a thousand bytes"]
+
+
 def _raising(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
     _, _, after, kind = environ["PATH_INFO"].split("/")
     if after == "later":
@@ -115,6 +120,7 @@ KINDS: dict[str, Callable[..., Iterable[bytes]]] = {
     "ignored": lambda environ, start_response: _say(start_response, b"unread"),
     "held": _held,
     "ending": _ending,
+    "short": _short,
     "suspended": _suspended,
     "raising": _raising,
     "large": _large,

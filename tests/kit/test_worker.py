@@ -149,6 +149,15 @@ def test_who_has_a_whole_answer_finds_its_request_over(served: Served) -> None:
     assert body(client) == b"whole"
 
 
+def test_an_answer_shorter_than_it_says_is_not_filled_up_by_the_next_one(served: Served) -> None:
+    with served.connect() as client:
+        client.sendall(get("/short") + get("/process"))
+        received = everything(client)
+        assert received.endswith(b"not a thousand bytes")
+        (reply,) = parse(received)
+        assert not reply.whole
+
+
 def test_a_reader_who_pauses_gets_everything(served: Served) -> None:
     with served.connect() as client:
         client.sendall(get("/large/20", CLOSE))
