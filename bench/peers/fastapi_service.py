@@ -3,7 +3,7 @@
 Like for like: the same tables, the same fields answered and checked, the same token, the tenant set in the transaction
 under row-level security, a total that is counted up to 10,000, and the words and keys written with a customer. Tuned as
 the projects advise: uvloop and httptools, one pool, a return type so that pydantic-core writes the JSON itself,
-`expire_on_commit=False`, read-only transactions that are not flushed.
+`expire_on_commit=False`, read-only transactions that are not flushed, orjson for JSON columns.
 
     DATABASE_URL=… KEYS=…/public.json uvicorn bench.peers.fastapi_service:app
 """
@@ -20,10 +20,11 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import jwt
+import orjson
 import phonenumbers
 from fastapi import Depends, FastAPI, Header, HTTPException, Query, Response
 from fastapi_tables import Customer, CustomerKey, CustomerWord, keys_of, words_of
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, EmailStr, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, StringConstraints
 from sqlalchemy import func, insert, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from validate_docbr import CNPJ, CPF
@@ -234,7 +235,13 @@ Writer = Annotated[dict[str, Any], Depends(Needs("customer:write"))]
 
 # --- Verbs -----------------------------------------------------------------------------------------------------------
 
-engine = create_async_engine(os.environ["DATABASE_URL"], pool_size=POOL_SIZE, max_overflow=POOL_OVERFLOW)
+engine = create_async_engine(
+    os.environ["DATABASE_URL"],
+    pool_size=POOL_SIZE,
+    max_overflow=POOL_OVERFLOW,
+    json_serializer=lambda value: orjson.dumps(value).decode(),
+    json_deserializer=orjson.loads,
+)
 sessions = async_sessionmaker(engine, expire_on_commit=False, autoflush=False)
 SETTINGS = text("SELECT set_config('app.tenant_id', :tenant, true), set_config('transaction_read_only', :only, true)")
 
@@ -263,7 +270,7 @@ class Filters(Strict):
     page: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     per_page: Annotated[int, Field(ge=1, le=100)] = 20
     cursor: Annotated[str, Field(max_length=1024)] | None = None
-    active_only: Annotated[bool, BeforeValidator(lambda value: value)] = True
+    active_only: bool = True
 
 
 app = FastAPI(title="customer")
