@@ -20,11 +20,15 @@ PER_PAGE = 20
 MAX_PER_PAGE = 100
 MAX_PAGE = 1_000_000
 EXACT_TOTAL = 10_000
+ESTIMATED = "estimated"  # the execution option of a query that probably finds more than anybody counts
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of rows. `total` is exact up to EXACT_TOTAL; beyond it is the planner's estimate."""
+    """A page of rows. `total` is exact up to EXACT_TOTAL; beyond it is the planner's estimate.
+
+    A search for one word that more than EXACT_TOTAL words begin with counts as beyond, unless the planner denies it.
+    """
 
     items: Sequence[Any]
     total: int
@@ -81,9 +85,11 @@ def paginate(
         ordered = ordered.where(_after(orders, _decode(cursor, orders)))
     elif page > 1:
         ordered = ordered.offset((page - 1) * per_page)
+    ordered = ordered.limit(per_page + 1)
+    counts = not query.get_execution_options().get(ESTIMATED)
     # The total comes with each row rather than by itself: a round trip less.
-    found = db.session.execute(ordered.limit(per_page + 1).add_columns(_counted(query).scalar_subquery())).all()
-    total, exact = _total(db, query, found[0][-1]) if found else count(db, query)
+    found = db.session.execute(ordered.add_columns(_counted(query).scalar_subquery()) if counts else ordered).all()
+    total, exact = _total(db, query, found[0][-1]) if counts and found else count(db, query)
     rows = [row[0] for row in found] if len(query.column_descriptions) == 1 else found
     items, more = rows[:per_page], len(rows) > per_page
     following = _encode(items[-1], orders) if more else None
@@ -106,6 +112,8 @@ def parse_sort(sort: str | None, sortable: Mapping[str, Any]) -> list[Order]:
 
 def count(db: Database, query: Select[Any]) -> tuple[int, bool]:
     """How many rows there are, and whether that is exact: counting stops where nobody counts any more."""
+    if query.get_execution_options().get(ESTIMATED) and (estimate := _estimate(db, query)) > EXACT_TOTAL:
+        return estimate, False
     return _total(db, query, db.session.scalar(_counted(query)) or 0)
 
 
@@ -120,8 +128,12 @@ def _bare(query: Select[Any]) -> Select[Any]:
 def _total(db: Database, query: Select[Any], counted: int) -> tuple[int, bool]:
     if counted <= EXACT_TOTAL:
         return counted, True
+    return max(_estimate(db, query), EXACT_TOTAL + 1), False
+
+
+def _estimate(db: Database, query: Select[Any]) -> int:
     plan: Any = db.session.connection().execute(Explain(_bare(query))).scalar()
-    return max(int(plan[0]["Plan"]["Plan Rows"]), EXACT_TOTAL + 1), False
+    return int(plan[0]["Plan"]["Plan Rows"])
 
 
 def _after(orders: Sequence[Order], values: Sequence[Any]) -> ColumnElement[bool]:

@@ -11,7 +11,7 @@ leakproof; a range over (tenant, word) in C collation keeps it. A model says wha
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -27,11 +27,14 @@ from sqlalchemy import (
     cast,
     delete,
     event,
+    func,
     select,
+    text,
 )
 from sqlalchemy.orm import mapped_column
 
 from kit.db import TenantOwned, rows_of
+from kit.pages import ESTIMATED, EXACT_TOTAL
 
 MAX_TERMS = 8
 MAX_WORD = 64
@@ -139,13 +142,40 @@ def matching(query: Select[Any], model: Any, word: Any, text: str | None) -> Sel
     begun = [_begun(word, term) for term in terms(text or "")[:MAX_TERMS]]
     if not begun:
         return query
-    # Few matches are named one by one: then rows and total cost what they cost, however many rows there are. Of many,
-    # the planner finds the first ones soon by itself.
+    bound = EXACT_TOTAL if len(begun) == 1 else 2 * EXACT_TOTAL
+    entries = _entries_of(word, begun, bound)
+    if min(entries) <= bound:
+        rarest_first = [begun[index] for index in sorted(range(len(begun)), key=entries.__getitem__)]
+        named = select(func.unnest(_in_each(word, rarest_first)).label("id")).cte("named")
+        return query.where(model.id == any_(_array(select(named.c.id))))
+    if len(begun) == 1:
+        # Of so many the planner finds the first ones soon by itself, and nobody counts them.
+        return query.where(model.id.in_(_records(word, begun)[0])).execution_options(**{ESTIMATED: True})
     both = select(word.record_id).where(begun[0], *(word.record_id.in_(other) for other in _records(word, begun[1:])))
-    found = set(word.session.scalars(both.distinct().limit(FEW + 1)))
+    found = list(word.session.scalars(both.limit(FEW + 1)))
     if len(found) <= FEW:
-        return query.where(model.id == any_(cast(list(found), ARRAY(Uuid()))))
+        return query.where(model.id == any_(cast(found, ARRAY(Uuid()))))
     return query.where(*(model.id.in_(records) for records in _records(word, begun)))
+
+
+def _entries_of(word: Any, begun: Sequence[ColumnElement[bool]], bound: int) -> Sequence[int]:
+    """How many entries begin with each term, counted no further than just beyond `bound`."""
+    each = (select(text("1")).select_from(word).where(one).limit(bound + 1).subquery() for one in begun)
+    counts = (select(func.count()).select_from(entries).scalar_subquery() for entries in each)
+    return tuple(word.session.execute(select(*counts)).one())
+
+
+def _in_each(word: Any, begun: Sequence[ColumnElement[bool]]) -> Any:
+    # An array keeps the planner from guessing how many there are: it looks up one term's records among those of the
+    # term before, by their ids, and that costs what the rarest one has, however many rows there are.
+    found = _array(select(word.record_id).where(begun[0]))
+    for one in begun[1:]:
+        found = _array(select(word.record_id).where(word.record_id == any_(found), one))
+    return found
+
+
+def _array(query: Select[Any]) -> Any:
+    return func.array(query.scalar_subquery(), type_=ARRAY(Uuid()))
 
 
 def _begun(word: Any, term: str) -> ColumnElement[bool]:
