@@ -20,6 +20,7 @@ from sqlalchemy import (
     CheckConstraint,
     Index,
     MetaData,
+    Select,
     Text,
     Uuid,
     bindparam,
@@ -42,7 +43,7 @@ from sqlalchemy.orm import (
     with_loader_criteria,
 )
 
-from kit import clock, deadline, metrics, preconditions
+from kit import clock, deadline, metrics, preconditions, rows
 from kit.config import DB_SCHEMA, ConfigurationError, lookup, setting
 from kit.errors import NotFound
 from kit.identity import current
@@ -143,11 +144,26 @@ class Database(SQLAlchemy):
         event.listen(self.session, "do_orm_execute", self._fence)
 
     def find(self, model: type[T], id: UUID, missing: type[NotFound]) -> T:
-        """The row of this id that the identity may see. Raises `missing`."""
-        row = self.session.scalar(self._finding(model), {"id": id})
+        """The row of this id that the identity may see; a request that reads can only show it. Raises `missing`."""
+        show = rows.shower(cast(Any, model)) if _is_reading() else None
+        if show is None:
+            row = self.session.scalar(self._finding(model), {"id": id})
+        else:
+            values = self.session.connection().execute(self._finding(model), {"id": id}).first()
+            row = None if values is None else show(values)
         if row is None:
             raise missing
         return cast(T, row)
+
+    def read(self, query: Select[Any]) -> Sequence[Any]:
+        """The rows of a query. A whole model among their columns comes as in `find`."""
+        first, *others = query.column_descriptions
+        is_plain = _is_model(first) and not any(map(_is_model, others)) and not query._with_options
+        show = rows.shower(first["entity"]) if is_plain and _is_reading() else None
+        if show is None:
+            return self.session.execute(query).all()
+        found = self.session.connection().execute(self._fenced(query)).all()
+        return [(show(row), *row[-len(others) :]) if others else (show(row),) for row in found]
 
     def lock(self, model: type[T], id: UUID, missing: type[NotFound]) -> T:
         """The same, locked until the transaction ends, after checking what the client says it last saw."""
@@ -200,9 +216,8 @@ class Database(SQLAlchemy):
             "app.everywhere": "on" if session.info.get("everywhere") else "",
             "statement_timeout": deadline.remaining_ms(),
         }
-        reads = has_request_context() and request.method in ("GET", "HEAD")
         calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
-        connection.connection.begin(f"BEGIN {'READ ONLY' if reads else ''}; SELECT {calls};".encode())
+        connection.connection.begin(f"BEGIN {'READ ONLY' if _is_reading() else ''}; SELECT {calls};".encode())
 
     def _fence(self, state: Any) -> None:
         is_ready = any(state.statement is made for made in self._finds.values())
@@ -232,6 +247,14 @@ class Database(SQLAlchemy):
             "everywhere": lambda: _late(lambda: bool(info.info.get("everywhere")), Boolean()),
         }
         return or_(*(conditions[word]() for word in cls.__fence__ if word in conditions))  # `job` is a role, not a verb
+
+
+def _is_reading() -> bool:
+    return has_request_context() and request.method in ("GET", "HEAD")
+
+
+def _is_model(column: Any) -> bool:
+    return column.get("entity") is not None and column["expr"] is column["entity"]
 
 
 def _late(value: Callable[[], Any], type_: Any) -> Any:

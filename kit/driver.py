@@ -11,7 +11,9 @@ protocol takes several statements in one message). The server's own word decides
 
 import select
 from typing import Any
+from uuid import UUID, SafeUUID
 
+import orjson
 from psycopg2 import InternalError, extensions
 from sqlalchemy import make_url
 from sqlalchemy.dialects import registry
@@ -140,6 +142,26 @@ class Stream(Cursor):
         return rows
 
 
+def _uuid(text: str | None, cursor: Any) -> UUID | None:
+    # What UUID() does for any kind of argument, for the only form in which Postgres writes one: three times as fast.
+    if text is None:
+        return None
+    made = object.__new__(UUID)
+    _set_int(made, int(text.replace("-", ""), 16))
+    _set_safety(made, SafeUUID.unknown)
+    return made
+
+
+def _jsonb(text: str | None, cursor: Any) -> Any:
+    return None if text is None else orjson.loads(text)
+
+
+_members: Any = vars(UUID)
+_set_int, _set_safety = _members["int"].__set__, _members["is_safe"].__set__
+_UUID = extensions.new_type((2950,), "UUID", _uuid)
+_JSONB = extensions.new_type((3802,), "JSONB", _jsonb)
+
+
 class Context(PGExecutionContext_psycopg2):
     """How SQLAlchemy runs one statement here."""
 
@@ -160,6 +182,17 @@ class Dialect(PGDialect_psycopg2):
         connection = super().connect(*args, connection_factory=Connection, cursor_factory=Cursor, **options)
         connection.autocommit = True
         return connection
+
+    def on_connect(self) -> Any:
+        """What prepares a new connection."""
+        usual = super().on_connect()
+
+        def prepare(connection: Any) -> None:
+            usual(connection)
+            for kind in (_UUID, _JSONB):
+                extensions.register_type(kind, connection)
+
+        return prepare
 
     def do_begin(self, dbapi_connection: Any) -> None:
         """Begin with the next statement."""

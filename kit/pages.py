@@ -88,7 +88,7 @@ def paginate(
     ordered = ordered.limit(per_page + 1)
     counts = not query.get_execution_options().get(ESTIMATED)
     # The total comes with each row rather than by itself: a round trip less.
-    found = db.session.execute(ordered.add_columns(_counted(query).scalar_subquery()) if counts else ordered).all()
+    found = db.read(ordered.add_columns(_counted(query).scalar_subquery()) if counts else ordered)
     total, exact = _total(db, query, found[0][-1]) if counts and found else count(db, query)
     rows = [row[0] for row in found] if len(query.column_descriptions) == 1 else found
     items, more = rows[:per_page], len(rows) > per_page

@@ -15,6 +15,8 @@ from uuid import UUID
 
 from marshmallow import Schema, fields, missing
 
+from kit.rows import Shown
+
 TEXT = {str}
 MOST_SHAPES = 1024  # of the rows of one schema that are remembered
 
@@ -45,7 +47,7 @@ class Writer:
         """What is to be written of a record: an object with attributes, or a mapping."""
         if not self._is_usual:
             return self.schema.dump(record)
-        if isinstance(record, Mapping):
+        if not isinstance(record, Shown) and isinstance(record, Mapping):  # the latter takes its time
             return self._one_by_one(record, record.get)
         try:
             values = self._values(record)
@@ -62,7 +64,8 @@ class Writer:
 
     def _values(self, record: Any) -> Any:
         known = getattr(record, "__dict__", {})
-        if "_sa_instance_state" in known:  # a row of the ORM: its attributes are slow, what they read is not
+        # A row of the ORM, whose attributes are slow, what they read is not; or a row that is only shown.
+        if "_sa_instance_state" in known or isinstance(record, Shown):
             try:
                 return self._of_dictionary(known)
             except KeyError:  # something is not loaded, or no column
