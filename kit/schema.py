@@ -26,6 +26,7 @@ from kit.writing import Writer, as_they_are
 MAX_ITEMS = 50  # of any list or object inside a record
 MAX_DEPTH = 20
 MAX_MEMBERS = 200  # of any object that is no JsonObject
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 ma = Marshmallow()
 
@@ -107,7 +108,7 @@ class Line(fields.String):
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         text = super()._deserialize(value, *args, **kwargs).strip()
-        if any(ord(character) < 32 or ord(character) == 127 for character in text):
+        if CONTROL.search(text):
             raise ValidationError("Control characters are not allowed.")
         return text
 

@@ -104,13 +104,12 @@ def _entries(db: Any, model: Any, name: str, length: int, entries_of: Callable[[
             return
         connection, tenant_id = session.connection(), (new or changed)[0].tenant_id
         wanted = {(row.id, entry) for row in (*new, *changed) for entry in entries_of(row)}
-        own = entries.__table__.c.tenant_id == tenant_id
-        present = select(record_id, column).where(own, record_id.in_([row.id for row in changed]))
-        old = {(id, entry) for id, entry in connection.execute(present)} if changed else set()
+        old = _present(connection, entries, column, tenant_id, changed) if changed else set()
         if gone := old - wanted:
             # Pairs in a list would be nested by Postgres one in the other, deeper than its stack at some thousands.
             past = _pairs(gone)
             same = (record_id == past.c.record_id) & (column == past.c.entry)
+            own = entries.__table__.c.tenant_id == tenant_id
             connection.execute(delete(entries.__table__).where(own, same))
         if added := wanted - old:
             _add_later(connection.connection, f"{table}_{name}", name, tenant_id, added)
@@ -118,6 +117,12 @@ def _entries(db: Any, model: Any, name: str, length: int, entries_of: Callable[[
     event.listen(db.session, "after_flush", rewrite)
     entries.session = db.session
     return entries
+
+
+def _present(connection: Any, entries: Any, column: Any, tenant_id: Any, rows: list[Any]) -> set[tuple[Any, str]]:
+    record_id, own = entries.__table__.c.record_id, entries.__table__.c.tenant_id == tenant_id
+    query = select(record_id, column).where(own, record_id.in_([row.id for row in rows]))
+    return {(id, entry) for id, entry in connection.execute(query)}
 
 
 def _add_later(raw: Any, table: str, name: str, tenant_id: Any, added: set[tuple[Any, str]]) -> None:
