@@ -22,20 +22,21 @@ def test_an_answer_that_is_read_too_slowly_has_an_end(
     monkeypatch: pytest.MonkeyPatch, pair: tuple[socket.socket, socket.socket]
 ) -> None:
     monkeypatch.setenv("SLOW_CLIENT_SECONDS", "0.2")
+    monkeypatch.setattr("kit.patience.LEAST_BYTES_PER_S", 1_000_000_000)
     ours, theirs = pair
     patient, is_over = PatientSocket(ours, "client"), threading.Event()
     patient.begin(False)
 
     def drip() -> None:
         while not is_over.wait(0.05):
-            theirs.recv(1000)
+            theirs.recv(1 << 20)
 
     reader = threading.Thread(target=drip)
     reader.start()
     try:
         with pytest.raises(ClientGone):
-            for _ in range(1000):
-                patient.sendall(b"x" * 1000)
+            for _ in range(20):
+                patient.sendall(b"x" * 1_000_000)
     finally:
         is_over.set()
         theirs.close()

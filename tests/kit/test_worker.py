@@ -27,7 +27,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 def served(kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp(f"{kind}-{request.param}")
     more = f"worker_connections = {CONNECTIONS}\n"
-    with serving(folder, kind, request.param, more, SLOW_CLIENT_SECONDS="2") as running:
+    with serving(folder, kind, request.param, more, SLOW_CLIENT_SECONDS="6") as running:
         yield running
         assert running.ask("/echo") == b""
 
@@ -173,7 +173,7 @@ def test_who_does_not_read_holds_half_of_the_threads_at_most(served: Served) -> 
         client.sendall(get("/large/20", CLOSE))
     assert served.ask("/echo") == b""
     answers = [parse(everything(client))[0] for client in deaf]
-    assert len([answer for answer in answers if not answer.whole]) >= THREADS // 2
+    assert len([answer for answer in answers if not answer.whole]) == THREADS // 2
 
 
 def test_more_connections_than_there_may_be_are_all_served_in_the_end(served: Served) -> None:
