@@ -6,7 +6,7 @@ which ones do depends on the types of a row's values alone: so it is found out o
 comes by. That the outcome is the same is a property test.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date
 from operator import attrgetter, itemgetter
 from types import NoneType
@@ -155,8 +155,8 @@ def _is_text(field: Any) -> bool:
     return field is not None and type(field)._serialize is fields.String._serialize
 
 
-def _all_text(values: Iterable[Any]) -> bool:
-    return set(map(type, values)) <= TEXT
+def _all_text(values: Collection[Any]) -> bool:
+    return not values or set(map(type, values)) <= TEXT
 
 
 def as_they_are(how: Any, *kinds: type) -> None:
