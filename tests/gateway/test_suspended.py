@@ -59,7 +59,7 @@ class Place:
     @property
     def state(self) -> tuple[int, int]:
         """How many more requests may be suspended, and how many connections are kept."""
-        return self.upstream.suspended._free._value, self.http._idle.qsize()
+        return self.upstream.suspended.free, self.http._idle.qsize()
 
     def close(self) -> None:
         self.http.close()
@@ -207,7 +207,7 @@ def test_a_slow_service_holds_so_many_and_leaves_the_others_alone(places: list[P
     with pytest.raises(UpstreamBusy):
         slow.ask().step()
     # Who asks without being suspended, for the pages of health for one, has places of its own.
-    assert slow.upstream.bulkhead._free._value == THREADS // 2
+    assert slow.upstream.bulkhead.free == THREADS // 2
     assert other.ask().answer() == b"ok"
     held.pop().steps.close()
     assert slow.ask().step() is None

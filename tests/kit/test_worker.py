@@ -18,7 +18,7 @@ from tests.topologies import PATIENCE_S
 CONNECTIONS = 12
 
 
-@pytest.fixture(scope="module", params=["epoll", "poll"])
+@pytest.fixture(scope="module", params=["epoll", pytest.param("poll", marks=pytest.mark.long)])
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
