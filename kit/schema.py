@@ -200,6 +200,15 @@ def _check_storable(value: Any, depth: int = 0) -> None:
             _check_storable(item, depth + 1)
 
 
+class Flag(fields.Boolean):
+    """JSON's true or false, and neither 1, which Python takes for true, nor "yes"."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
+
+
 class Whole(fields.Nested):
     """A part that is replaced as a whole: what it requires is required in a partial update too."""
 

@@ -9,7 +9,7 @@ from marshmallow import ValidationError, fields, post_load, validate, validates_
 
 from kit import clock
 from kit.money import Amount, CurrencyCode, to_decimal
-from kit.schema import Line, Moment, PageQuery, Prose, Query, Schema, Whole, naming, short
+from kit.schema import Flag, Line, Moment, PageQuery, Prose, Query, Schema, Whole, naming, short
 from services.interaction import models
 
 LATEST = timedelta(days=1)  # clocks differ, and so do days: UTC+14 writes tomorrow's date
@@ -127,7 +127,7 @@ class Interaction(Schema):
     duration_seconds = fields.Integer(strict=True, allow_none=True, validate=validate.Range(0, MAX_SECONDS))
     user_id = fields.UUID(dump_only=True)
     related = Whole(Related)
-    pinned = fields.Boolean(truthy={True}, falsy={False})
+    pinned = Flag()
     is_active = fields.Boolean(dump_only=True)
     created_at = Moment(dump_only=True)
     updated_at = Moment(dump_only=True)

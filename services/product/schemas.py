@@ -8,7 +8,7 @@ from marshmallow import ValidationError, fields, validate
 from webargs.fields import DelimitedList
 
 from kit.money import MAX_AMOUNT, Amount, CurrencyCode
-from kit.schema import JsonObject, Line, Moment, PageQuery, Prose, Schema, Tags, Whole, naming, short
+from kit.schema import Flag, JsonObject, Line, Moment, PageQuery, Prose, Schema, Tags, Whole, naming, short
 from services.product import models
 
 MAX_COMPONENTS = 100
@@ -202,7 +202,7 @@ class Catalogue(Schema):
     class Meta(Schema.Meta):
         model = models.Catalogue
 
-    is_public = fields.Boolean(required=True, truthy={True}, falsy={False})
+    is_public = Flag(required=True)
     publishable_key = fields.String(dump_only=True, allow_none=True)
 
     example = {"is_public": True, "publishable_key": "pk_0197a3c07f107c3e9d553f6f2f6a1b2d"}

@@ -85,7 +85,7 @@ class TestRecording:
             *(({"happened_at": f"9999-12-31T23:59:59{zone}"}, "happened_at") for zone in ("Z", "-14:00", "+14:00")),
             *(({"duration_seconds": value}, "duration_seconds") for value in (-1, 10**7 + 1, 10**30, "60", 1.5)),
             *(({"related": value}, "related") for value in ([], "x", {"order_id": "x"}, {"other": NOBODY}, None)),
-            *(({"pinned": value}, "pinned") for value in ("yes", 2, None)),
+            *(({"pinned": value}, "pinned") for value in ("yes", "true", 1, 1.0, 2, None)),
             ({"direction": "sideways"}, "direction"),
             ({"subject": "x" * 201}, "subject"),
             ({"outcome": ""}, "outcome"),

@@ -56,7 +56,7 @@ class TestSettings:
         assert stranger.get(CATALOGUE).ok()["catalogue"] == {"is_public": False, "publishable_key": None}
         assert owner.get(CATALOGUE).ok()["catalogue"]["is_public"]
 
-    @pytest.mark.parametrize("value", [None, "true", "yes", 2, [], {}, ""])
+    @pytest.mark.parametrize("value", [None, "true", "yes", 1, 0, 1.0, 2, [], {}, ""])
     def test_only_yes_and_no_are_accepted(self, owner_of_all: Person, value: Any) -> None:
         problem = owner_of_all.put(CATALOGUE, {"is_public": value}).problem(422, "validation_error")
         assert list(problem["errors"]) == ["is_public"]

@@ -11,6 +11,7 @@ from webargs.fields import DelimitedList
 from kit.schema import (
     MAX_ITEMS,
     Email,
+    Flag,
     JsonObject,
     LanguageTag,
     Line,
@@ -99,7 +100,7 @@ class Address(Schema):
 class Consent(Schema):
     """Whether a channel may be used, and since when that was said."""
 
-    granted = fields.Boolean(required=True, truthy={True}, falsy={False})
+    granted = Flag(required=True)
     at = KeptMoment()
 
     example = {"granted": True, "at": "2026-07-02T14:05:00Z"}
@@ -329,7 +330,7 @@ class Merge(Schema):
         values=fields.UUID(metadata=naming("customer")),
         load_default=dict,
     )
-    dry_run = fields.Boolean(load_default=False)
+    dry_run = Flag(load_default=False)
 
     example = {"source_ids": [SOMEBODY], "field_rules": {"phone": SOMEBODY}, "dry_run": True}
 

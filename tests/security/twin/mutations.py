@@ -9,11 +9,11 @@ from typing import Any
 from unittest import mock
 from uuid import UUID
 
-from sqlalchemy import event, literal
+from sqlalchemy import literal
 
 from alicerce.services import services
 from kit import db as kit_db
-from kit import idempotency, identity
+from kit import driver, idempotency, identity
 from kit.db import Database
 from tests.security.twin.rows import committed
 from tests.security.twin.world import World
@@ -99,7 +99,7 @@ def _no_criteria(service: str, tables: tuple[str, ...]) -> Any:
     def down(world: World, platform: Any) -> AbstractContextManager[Any]:
         db = app_of(service).db
         kept = [one for one in db._criteria() if one.entity.class_.__tablename__ not in tables]
-        return mock.patch.object(db, "_fences", kept)
+        return mock.patch.multiple(db, _fences=kept, _finds={})
 
     return down
 
@@ -107,22 +107,19 @@ def _no_criteria(service: str, tables: tuple[str, ...]) -> Any:
 def _of_session(service: str) -> Any:
     @contextmanager
     def down(world: World, platform: Any) -> Iterator[None]:
+        begin = driver.Connection.begin
+
+        def kept(connection: driver.Connection, opening: bytes = b"BEGIN;") -> None:
+            is_meant = connection.info.dbname == f"{service}_db"
+            begin(connection, opening.replace(b", true)", b", false)") if is_meant else opening)
+
         app = app_of(service)
-
-        def rewrite(
-            connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool
-        ) -> tuple[str, Any]:
-            return (
-                statement.replace("%s, true)", "%s, false)") if "set_config" in statement else statement
-            ), parameters
-
         with app.app_context():
             engine = app.db.engine
-        event.listen(engine, "before_cursor_execute", rewrite, retval=True)
         try:
-            yield
+            with mock.patch.object(driver.Connection, "begin", kept):
+                yield
         finally:
-            event.remove(engine, "before_cursor_execute", rewrite)
             engine.dispose()  # what was set stays in the connections
 
     return down
@@ -142,7 +139,7 @@ def _early(service: str) -> Any:
             app_of(service).app_context(),
         ):
             early = db._criteria()
-        with mock.patch.object(db, "_fences", early):
+        with mock.patch.multiple(db, _fences=early, _finds={}):
             yield
 
     return down
