@@ -111,6 +111,7 @@ class TestEachAlone:
         with acting(pair[0]) as db:
             connection = db.session.connection().connection.dbapi_connection
             pid = connection.info.backend_pid
+            db.session.execute(text("SELECT 1"))  # what is set travels with a statement
             db.session.commit()
             with ExitStack() as stack:
                 pooled = [stack.enter_context(db.engine.connect()) for _ in range(6)]

@@ -61,8 +61,9 @@ def lint(service: str, ours: World, theirs: World) -> Iterator[str]:
 def setting_ends(service: str, ours: World, theirs: World) -> Iterator[str]:
     """A setting that is still there when its transaction is over."""
     with acting(service, theirs) as db, db.engine.connect() as connection:
-        db._begin(db.session, None, connection)
-        connection.commit()
+        with connection.begin():
+            db._begin(db.session, None, connection)
+            connection.execute(text("SELECT 1"))  # what is set travels with a statement
         left = connection.execute(text("SELECT current_setting('app.tenant_id', true)")).scalar()
         yield from [f"the setting {left} outlived its transaction"] if left else []
 
