@@ -80,7 +80,7 @@ def restart(service: str | None) -> None:
         raise ConfigurationError(NOT_RUNNING)
     if service and service not in ("gateway", *services()):
         raise ConfigurationError(f"There is no service {service}: there are {', '.join(services())}.")
-    (home.folder() / RESTART).write_text(service or "")
+    home.write(home.folder() / RESTART, service or "")
     os.kill(pid, signal.SIGHUP)
     print("Alicerce is restarting; `make logs` shows it.")
 

@@ -264,17 +264,19 @@ class Supervisor:
         self.web[place] = successor
         self.replaced.append(child)
         self._spawn(successor)
-        is_better = self._serves(successor) or not child.alive()
-        leaving = child if is_better else successor
-        if not is_better:
+        serves = self._serves(successor)
+        leaving = child
+        if not serves:
             self._drain(successor)
-            self.journal.write(f"{successor.fault()}\nThe {child.name} from before serves on.")
-            self.web[place], self.replaced[:] = child, [successor]
+            self.journal.write(successor.fault())
+        if not serves and child.alive():  # else the successor is tried again, like any child that dies
+            self.journal.write(f"The {child.name} from before serves on.")
+            leaving, self.web[place], self.replaced[:] = successor, child, [successor]
         self._end([leaving])
         self._drain(leaving)
         self.replaced.clear()
         self._record()
-        return is_better
+        return serves
 
     def _serves(self, successor: Child) -> bool:
         """Wait until it says so; False when it died, or after a minute."""

@@ -31,8 +31,3 @@ def yielding() -> None:
     if resign is not None:
         _lead.resign = None
         resign()
-
-
-def leads() -> bool:
-    """Whether this thread leads."""
-    return getattr(_lead, "resign", None) is not None
