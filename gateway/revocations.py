@@ -1,7 +1,8 @@
 """What has been revoked, as far as this process knows: read from its sources at most a second ago.
 
-It is read by the request that finds it old, while others go on, so there is no thread to lose and nothing to poll
-when nobody asks. If a source cannot be read for longer than the bound, tokens can no longer be trusted: 503.
+Nothing is polled when nobody asks. A request that finds it due has it read beside it and goes on; one that finds it
+older than twice that waits for it. If a source cannot be read for longer than the bound, tokens can no longer be
+trusted: 503.
 """
 
 import threading
@@ -19,7 +20,7 @@ from kit.logs import logger
 from kit.waiting import yielding
 
 REVOCATION_POLL_SECONDS = setting(
-    "REVOCATION_POLL_SECONDS", 0.5, "Oldest age of what the gateway knows about revocations."
+    "REVOCATION_POLL_SECONDS", 0.5, "When the gateway asks again what was revoked; requests wait after twice as long."
 )
 REVOCATION_BOUND_SECONDS = setting(
     "REVOCATION_BOUND_SECONDS", 60.0, "How long revocations may be unreadable before the gateway stops trusting tokens."
@@ -43,7 +44,8 @@ class Revocations:
         self._void: dict[tuple[str, str], int] = {}
         self._read: dict[str, datetime] = {}
         self._fresh: dict[str, float] = {}
-        self._due = 0.0
+        self._began = self._due = self._old = 0.0
+        self._is_failing = False
         self._oldest = float("-inf")
         self._bound_s = REVOCATION_BOUND_SECONDS()
         self._tidied = time.monotonic()
@@ -61,38 +63,54 @@ class Revocations:
         return any(void.get(subject, -1) >= issued_ms for subject in subjects)
 
     def refresh(self) -> None:
-        """Read what is new, if it is time to and nobody else does. Raises RevocationsUnknown beyond the bound."""
+        """See to it that what is known is young enough. Raises RevocationsUnknown beyond the bound."""
         now = time.monotonic()
-        first = len(self._fresh) < len(contract.SOURCES)
-        if first:
-            yielding()
-        if now >= self._due and self._lock.acquire(blocking=first):
-            yielding()
-            try:
-                if time.monotonic() >= self._due:
-                    self._read_all()
-            finally:
-                self._lock.release()
+        if now >= self._old:
+            self._read_first(now)
+        elif now >= self._due and self._lock.acquire(blocking=False):
+            threading.Thread(target=self._read_beside, name="revocations", daemon=True).start()
         if time.monotonic() - self._oldest > self._bound_s:
             raise RevocationsUnknown(retry_after_s=1)
 
+    def _read_first(self, now: float) -> None:
+        """Wait for what is read after `now`, once for all. While a source fails, one waits and the others go on."""
+        yielding()
+        if self._lock.acquire(blocking=not self._is_failing):
+            try:
+                if self._began <= now:
+                    self._read_all()
+            finally:
+                self._lock.release()
+
+    def _read_beside(self) -> None:
+        try:
+            self._read_all()
+        except Exception:  # whoever needs it next waits for it, and is told
+            logger(GATEWAY).exception("Revocations could not be read.")
+        finally:
+            self._lock.release()
+
     def _read_all(self) -> None:
+        began, is_failing = time.monotonic(), False
         for source in contract.SOURCES:
             try:
                 with self.app.app_context():
                     g.component = GATEWAY
-                    # A request waits for this: a source that hangs may cost it a second, not its whole budget.
+                    # A request may wait for this: a source that hangs may cost it a second, not its whole budget.
                     deadline.start(str(READ_MS))
                     self._read_source(source)
                 self._fresh[source] = time.monotonic()
             except Problem as error:  # the other source may still have something to say
+                is_failing = True
                 logger(GATEWAY).warning("revocations of %s could not be read: %s", source, error)
         self._tidy()
         # A source that was never read is not a fresh one, however short a time this machine has been up.
         if len(self._fresh) == len(contract.SOURCES):
             self._oldest = min(self._fresh.values())
         self._bound_s = REVOCATION_BOUND_SECONDS()
+        self._is_failing, self._began = is_failing, began
         self._due = time.monotonic() + REVOCATION_POLL_SECONDS()
+        self._old = self._due + REVOCATION_POLL_SECONDS()
 
     def _tidy(self) -> None:
         """Forget what is older than any token. A new table, because others read the old one meanwhile."""

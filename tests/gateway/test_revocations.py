@@ -1,6 +1,9 @@
 """What the gateway knows about revocations when a source is away, and for how long it remembers."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
@@ -13,6 +16,8 @@ from kit import clock
 from kit.errors import Unavailable
 from kit.identity import Identity
 
+PATIENCE_S = 20
+POLL_S = 10.0
 USER = Identity(user_id=UUID(int=1), tenant_id=UUID(int=2), session_id=UUID(int=3))
 
 
@@ -22,8 +27,13 @@ class Sources:
     def __init__(self) -> None:
         self.rows: dict[str, list[Revocation]] = {source: [] for source in contract.SOURCES}
         self.away: set[str] = set()
+        self.asked = 0
+        self.goes_on = threading.Event()
+        self.goes_on.set()
 
     def since(self, source: str, moment: datetime) -> list[Revocation]:
+        self.asked += 1
+        assert self.goes_on.wait(PATIENCE_S)
         if source in self.away:
             raise Unavailable
         return [row for row in self.rows[source] if row.at >= moment]
@@ -35,6 +45,23 @@ def sources(monkeypatch: pytest.MonkeyPatch) -> Sources:
     monkeypatch.setattr(contract, "since", told.since)
     monkeypatch.setenv("REVOCATION_POLL_SECONDS", "0")
     return told
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The monotonic time of the gateway, which stands still."""
+    told = SimpleNamespace(s=1000.0)
+    monkeypatch.setattr("gateway.revocations.time", SimpleNamespace(monotonic=lambda: told.s))
+    monkeypatch.setenv("REVOCATION_POLL_SECONDS", str(POLL_S))
+    return told
+
+
+def read_beside(sources: Sources) -> None:
+    """Let the sources answer, and wait until what is read beside the requests has come to its end."""
+    sources.goes_on.set()
+    for thread in threading.enumerate():
+        if thread.name == "revocations":
+            thread.join(PATIENCE_S)
 
 
 def issued() -> int:
@@ -92,3 +119,79 @@ def test_what_is_older_than_any_token_is_forgotten(sources: Sources, monkeypatch
     with clock.shifted(timedelta(days=3)):
         revocations.refresh()
     assert not revocations.covers(USER, 0)
+
+
+def test_who_finds_it_due_does_not_wait_for_it(sources: Sources, now: SimpleNamespace) -> None:
+    revocations = Revocations(Flask("gateway"))
+    revocations.refresh()
+    now.s += POLL_S
+    sources.rows["auth"] = [Revocation("user", str(USER.user_id), clock.now())]
+    sources.goes_on.clear()
+    revocations.refresh()
+    assert not revocations.covers(USER, 0)
+    read_beside(sources)
+    assert revocations.covers(USER, 0)
+
+
+def test_it_is_not_read_before_it_is_due(sources: Sources, now: SimpleNamespace) -> None:
+    revocations = Revocations(Flask("gateway"))
+    revocations.refresh()
+    now.s += POLL_S - 1
+    revocations.refresh()
+    read_beside(sources)
+    assert sources.asked == len(contract.SOURCES)
+
+
+def test_after_a_pause_everybody_waits_and_it_is_read_once(sources: Sources, now: SimpleNamespace) -> None:
+    revocations = Revocations(Flask("gateway"))
+    revocations.refresh()
+    now.s += 2 * POLL_S
+    sources.rows["auth"] = [Revocation("user", str(USER.user_id), clock.now())]
+    sources.goes_on.clear()
+    all_ask = threading.Barrier(9)
+
+    def ask(_: int) -> bool:
+        all_ask.wait(PATIENCE_S)
+        revocations.refresh()
+        return revocations.covers(USER, 0)
+
+    with ThreadPoolExecutor(8) as crowd:
+        answers = crowd.map(ask, range(8))
+        all_ask.wait(PATIENCE_S)
+        now.s += 0.001  # who reads now reads later than they asked
+        sources.goes_on.set()
+        assert list(answers) == [True] * 8
+    assert sources.asked <= 3 * len(contract.SOURCES)
+
+
+def test_while_a_source_fails_one_waits_and_the_others_go_on(sources: Sources, now: SimpleNamespace) -> None:
+    revocations = Revocations(Flask("gateway"))
+    revocations.refresh()
+    sources.away = {"auth"}
+    now.s += 2 * POLL_S
+    revocations.refresh()
+    now.s += 2 * POLL_S
+    asked = sources.asked
+    sources.goes_on.clear()
+    with ThreadPoolExecutor(1) as one:
+        waiting = one.submit(revocations.refresh)
+        while sources.asked == asked:
+            pass
+        revocations.refresh()
+        assert not waiting.done()
+        sources.goes_on.set()
+        waiting.result(PATIENCE_S)
+
+
+def test_what_cannot_be_read_beside_a_request_is_told_to_the_next(
+    sources: Sources, now: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    revocations = Revocations(Flask("gateway"))
+    revocations.refresh()
+    now.s += POLL_S
+    monkeypatch.setattr(contract, "since", lambda source, moment: [SimpleNamespace()])
+    revocations.refresh()
+    read_beside(sources)
+    now.s += POLL_S
+    with pytest.raises(AttributeError):
+        revocations.refresh()
