@@ -5,11 +5,12 @@ A packed body is another representation, with a strong entity tag of its own (RF
 """
 
 import zlib
+from collections.abc import Mapping
 from functools import lru_cache
 
 from flask import Flask, Response, request
 
-from gateway.headers import Headers
+from gateway.headers import Headers, said
 from kit.config import setting
 from kit.waiting import yielding
 
@@ -45,15 +46,14 @@ def _weight(parameter: str) -> float:
         return 0.0
 
 
-def is_packable(status: int, headers: Headers) -> bool:
-    """Whether an answer may be packed, depending on who asks."""
-    if status not in WHOLE:
-        return False
-    said = {name.lower(): value.lower() for name, value in headers}
+def is_packable(status: int, told: Mapping[str, str]) -> bool:
+    """Whether an answer whose headers say this may be packed, depending on who asks."""
     return (
-        said.get("content-type", "").partition(";")[0].strip() in PLAIN
-        and not {"content-encoding", "content-range"} & said.keys()
-        and "no-transform" not in said.get("cache-control", "")
+        status in WHOLE
+        and told.get("content-type", "").partition(";")[0].strip().lower() in PLAIN
+        and "content-encoding" not in told
+        and "content-range" not in told
+        and "no-transform" not in told.get("cache-control", "").lower()
     )
 
 
@@ -89,7 +89,7 @@ def attach(app: Flask) -> None:
 
     @app.after_request
     def packed(response: Response) -> Response:
-        if not is_packable(response.status_code, list(response.headers)):
+        if not is_packable(response.status_code, said(list(response.headers))):
             return response
         response.vary.add("Accept-Encoding")
         body = response.get_data()

@@ -59,14 +59,12 @@ class Limit:
     def take(self, key: Hashable) -> Standing:
         """Take one request out of a bucket. A refused one takes nothing, so that waiting always helps."""
         with self._lock:
-            now = full_at = self.clock()
-            if self._full_at.get(key, 0) > now:
-                full_at = self._full_at[key]
+            now = self.clock()
+            full_at = max(now, self._full_at.pop(key, 0))
             wait = full_at + self.step - now - self.depth
             if wait <= 0:
                 full_at += self.step
-            self._full_at[key] = full_at
-            self._full_at.move_to_end(key)
+            self._full_at[key] = full_at  # the last to be forgotten
             if len(self._full_at) > self.remembered:
                 self._full_at.popitem(last=False)
         missing = full_at - now

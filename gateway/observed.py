@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections import deque
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,7 +36,7 @@ class Minute:
 
     number: int
     all: Tally = field(default_factory=Tally)
-    services: dict[str, Tally] = field(default_factory=dict)
+    services: dict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ class Observed:
     def __init__(self) -> None:
         self.since = time.time()
         self._minutes: deque[Minute] = deque(maxlen=MINUTES)
-        self._routes: dict[tuple[str, str], Timings] = {}
+        self._routes: dict[tuple[str, str], Timings] = defaultdict(Timings)
         self._errors: deque[dict[str, Any]] = deque(maxlen=KEPT_ERRORS)
 
     def record(self, exchange: Exchange) -> None:
@@ -64,8 +64,8 @@ class Observed:
         minute = self._minute()
         minute.all.add(exchange.status)
         if operation:
-            minute.services.setdefault(operation.service, Tally()).add(exchange.status)
-            timings = self._routes.setdefault((operation.method, route), Timings())
+            minute.services[operation.service].add(exchange.status)
+            timings = self._routes[operation.method, route]
             timings.count += 1
             timings.last.append(seconds * 1000)
         if exchange.status >= 500:

@@ -1,17 +1,18 @@
 """What of a service's answer reaches the client: which headers, and a body that is whole or visibly broken."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import lru_cache
 
 from gateway.exchange import Exchange
-from gateway.headers import NAME, VALUE, Headers
+from gateway.headers import NAMES, Headers, are_fields
 from gateway.log import log_request
 from gateway.upstream import Answer, Body, UpstreamBroken
 
 WITHHELD = frozenset(
     (
         *("connection", "keep-alive", "proxy-connection", "proxy-authenticate", "te", "trailer", "upgrade"),
-        *("transfer-encoding", "server", "x-powered-by", "date", "x-request-id"),
+        *("server", "x-powered-by", "date", "x-request-id"),
     )
 )
 MOST_STATUS = 599
@@ -25,11 +26,14 @@ def check(exchange: Exchange, answer: Answer) -> None:
     """
     if answer.is_checked and 200 <= answer.status <= MOST_STATUS:
         return
-    lengths = [value for name, value in answer.headers if name.lower() == "content-length"]
-    codings = [value.lower() for name, value in answer.headers if name.lower() == "transfer-encoding"]
+    framing: dict[str, list[str]] = {"content-length": [], "transfer-encoding": []}
+    for name, value in answer.headers:
+        if (lower := name.lower()) in framing:
+            framing[lower].append(value.lower())
+    lengths, codings = framing.values()
     is_sane = (
         200 <= answer.status <= MOST_STATUS
-        and all(NAME.match(name) and VALUE.match(value) for name, value in answer.headers)
+        and are_fields(answer.headers)
         and codings in ([], ["chunked"])
         and len(lengths) <= 1
         and all(length.isascii() and length.isdigit() for length in lengths)
@@ -43,14 +47,24 @@ def public_headers(exchange: Exchange, answer: Answer) -> Headers:
     keeps_cookies = exchange.operation is not None and exchange.operation.door.credentials
     shown: Headers = []
     is_chunked = False
-    for name, value in answer.headers:
-        lower = name.lower()
-        is_chunked = is_chunked or lower == "transfer-encoding"
-        if lower in WITHHELD or lower.startswith("x-internal-") or (lower == "set-cookie" and not keeps_cookies):
-            continue
-        shown.append((name, _public(exchange, value) if lower == "location" else value))
+    for header in answer.headers:
+        rule = _rule(header[0])
+        if not rule or (rule == "set-cookie" and keeps_cookies):
+            shown.append(header)
+        elif rule == "location":
+            shown.append((header[0], _public(exchange, header[1])))
+        is_chunked = is_chunked or rule == "transfer-encoding"
     # Chunks win over a length that contradicts them (RFC 9112, 6.3).
     return [(name, value) for name, value in shown if name.lower() != "content-length"] if is_chunked else shown
+
+
+@lru_cache(maxsize=NAMES)
+def _rule(name: str) -> str:
+    """What becomes of headers of this name: empty where they pass as they are."""
+    lower = name.lower()
+    if lower in WITHHELD or lower.startswith("x-internal-"):
+        return "withheld"
+    return lower if lower in ("location", "set-cookie", "transfer-encoding") else ""
 
 
 def _public(exchange: Exchange, location: str) -> str:
@@ -59,19 +73,18 @@ def _public(exchange: Exchange, location: str) -> str:
     return prefix + location if location.startswith("/") and not location.startswith("//") else location
 
 
-def first_piece(answer: Answer) -> bytes:
+def first_piece(answer: Answer, told: Mapping[str, str]) -> bytes:
     """What there is before the client gets a byte, while the answer can still become an error.
 
     That is a small body as a whole, so that a client who reads slowly holds no connection and no place at the service;
     of a long or endless one, the first piece. Raises UpstreamTimeout, UpstreamBroken.
     """
-    return b"".join(answer.body) if is_whole(answer) else next(answer.body, b"")
+    return b"".join(answer.body) if is_small(told) else next(answer.body, b"")
 
 
-def is_whole(answer: Answer) -> bool:
-    """Whether the first piece is all there is."""
-    length = next((int(value) for name, value in answer.headers if name.lower() == "content-length"), SMALL_BYTES + 1)
-    return length <= SMALL_BYTES
+def is_small(told: Mapping[str, str]) -> bool:
+    """Whether an answer announces a body that is worth waiting for as a whole."""
+    return int(told.get("content-length", SMALL_BYTES + 1)) <= SMALL_BYTES
 
 
 class Outgoing:

@@ -6,11 +6,12 @@ and `read-only`.
 
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from gateway.exchange import Exchange
-from gateway.headers import Headers
+from gateway.headers import NAMES, Headers
 from gateway.routes import Operation
 from kit.config import setting
 from kit.errors import Unavailable
@@ -100,26 +101,18 @@ def finished(exchange: Exchange, headers: Headers, *, is_page: bool = False) -> 
 
     A page of the gateway's own has its own policy, because it has styles and scripts.
     """
-    added = [*exchange.headers, *(exchange.standing.headers if exchange.standing else ())]
-    has_policy = is_page and any(name.lower() == POLICY for name, _ in headers)
-    kept: Headers = []
-    varies: list[str] = []
-    for name, value in headers:
-        lower = name.lower()
-        if lower == "vary":
-            varies.append(value)
-        elif not _is_ours(lower) or (has_policy and lower == POLICY):
-            kept.append((name, value))
-    for name, value in added:
-        if name == "Vary":
-            varies.append(value)
-        elif not (has_policy and name.lower() == POLICY):
-            kept.append((name, value))
-    return [*kept, ("Vary", ", ".join(varies))] if varies else kept
+    ours = [*exchange.headers, *(exchange.standing.headers if exchange.standing else ())]
+    theirs = [header for header in headers if not _is_ours(header[0])]
+    if is_page and (policy := [header for header in headers if header[0].lower() == POLICY]):
+        ours = [header for header in ours if header[0].lower() != POLICY] + policy
+    if varies := [value for name, value in (*headers, *ours) if name.lower() == "vary"]:
+        ours = [header for header in ours if header[0] != "Vary"] + [("Vary", ", ".join(varies))]
+    return theirs + ours
 
 
-def _is_ours(lower: str) -> bool:
-    return lower in OURS or lower.startswith("access-control-")
+@lru_cache(maxsize=NAMES)
+def _is_ours(name: str) -> bool:
+    return name.lower() in OURS or name.lower().startswith("access-control-")
 
 
 def finishing(environ: dict[str, Any], start_response: Callable[..., Any]) -> Callable[..., Any]:

@@ -5,7 +5,7 @@ that could be mistaken for ours; one Content-Length; and one log line.
 """
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -13,11 +13,11 @@ from gateway import compression, forward_auth, routes
 from gateway.auth import Authenticator
 from gateway.cors import Cors
 from gateway.exchange import Exchange, begin
-from gateway.headers import Headers
+from gateway.headers import Headers, said
 from gateway.incoming import check_headers, client_address, passed_on, read_body
 from gateway.limits import Limits, is_guessable
 from gateway.log import log_request
-from gateway.outgoing import Outgoing, check, first_piece, is_whole, public_headers
+from gateway.outgoing import Outgoing, check, first_piece, is_small, public_headers
 from gateway.protection import EXCHANGE, PROBES, Mode, finished, security_headers
 from gateway.upstream import Answer, Request, Upstream
 from gateway.wire import transport_to
@@ -86,8 +86,8 @@ class Proxy:
             operation = forward_auth.operation(environ, self.root)
             self._admit(exchange, operation, environ)
             proof = exchange.principal.proof if exchange.principal else []
-            said = [*forward_auth.destination(environ, operation), *exchange.hop.headers().items()]
-            return _nothing(exchange, [*said, *proof], start_response)
+            where = [*forward_auth.destination(environ, operation), *exchange.hop.headers().items()]
+            return _nothing(exchange, [*where, *proof], start_response)
         if node is None:
             environ[EXCHANGE] = exchange
             return None
@@ -176,25 +176,28 @@ def _headers(exchange: Exchange, operation: routes.Operation, environ: dict[str,
 def _answer(exchange: Exchange, answer: Answer, environ: dict[str, Any], start_response: StartResponse) -> Outgoing:
     try:
         check(exchange, answer)
-        first = first_piece(answer)
+        told = said(answer.headers)
+        first = first_piece(answer, told)
     except BaseException:
         answer.body.close()
         raise
     headers = [*public_headers(exchange, answer), (trace.REQUEST_ID, exchange.request_id)]
     if exchange.packs:
-        headers, first = _packed(answer, headers, first, environ)
+        headers, first = _packed(answer.status, told, headers, first, environ)
     exchange.status = answer.status
     start_response(f"{answer.status} {_phrase(answer.status)}", finished(exchange, headers))
     return Outgoing(exchange, first, answer.body)
 
 
-def _packed(answer: Answer, headers: Headers, first: bytes, environ: dict[str, Any]) -> tuple[Headers, bytes]:
+def _packed(
+    status: int, told: Mapping[str, str], headers: Headers, first: bytes, environ: dict[str, Any]
+) -> tuple[Headers, bytes]:
     """The answer as this client takes it, once it is whole; said to caches also where it stays as it is."""
-    if answer.status == 304:
+    if status == 304:
         return [*compression.as_asked(headers, environ.get("HTTP_IF_NONE_MATCH", "")), compression.VARY], first
-    if not compression.is_packable(answer.status, headers):
+    if not compression.is_packable(status, told):
         return headers, first
-    is_worth_it = len(first) >= compression.MIN_BYTES and is_whole(answer)
+    is_worth_it = len(first) >= compression.MIN_BYTES and is_small(told)
     if is_worth_it and compression.accepts_gzip(environ.get("HTTP_ACCEPT_ENCODING", "")):
         headers, first = compression.pack(headers, first)
     return [*headers, compression.VARY], first
@@ -202,8 +205,8 @@ def _packed(answer: Answer, headers: Headers, first: bytes, environ: dict[str, A
 
 def _nothing(exchange: Exchange, headers: Headers, start_response: StartResponse) -> Outgoing:
     exchange.status = 204
-    said = [*headers, ("Cache-Control", "no-store"), (trace.REQUEST_ID, exchange.request_id)]
-    start_response("204 No Content", finished(exchange, said))
+    headers = [*headers, ("Cache-Control", "no-store"), (trace.REQUEST_ID, exchange.request_id)]
+    start_response("204 No Content", finished(exchange, headers))
     return Outgoing(exchange, b"")
 
 

@@ -69,7 +69,7 @@ class Revocations:
             self._read_first(now)
         elif now >= self._due and self._lock.acquire(blocking=False):
             threading.Thread(target=self._read_beside, name="revocations", daemon=True).start()
-        if time.monotonic() - self._oldest > self._bound_s:
+        if now - self._oldest > self._bound_s:
             raise RevocationsUnknown(retry_after_s=1)
 
     def _read_first(self, now: float) -> None:

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import threading
+import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -29,6 +30,7 @@ ACCESS_COMPONENT = "access"
 LEEWAY_S = 30
 MAX_TOKEN_BYTES = 8192
 REMEMBERED = 4096
+LOOK_S = 0.05  # for so long one look at the public set counts: shorter than a request may be under way
 RETIRED_FOR = timedelta(days=1)  # longer than any token lives, so that a rotation refuses nobody
 
 
@@ -68,15 +70,19 @@ class Keyring:
         self._public_path = str(self.directory / "public.json")
         self._public: dict[str, VerificationKey] = {}
         self._public_stamp = self._generation = 0
-        self._lapses = math.inf
+        self._due, self._lapses = 0.0, math.inf
         self._signers: dict[str, tuple[int, str, Ed25519PrivateKey]] = {}
         self._verified: dict[tuple[str, str], dict[str, Any]] = {}
         self._lock = threading.Lock()
 
     def find(self, kid: object) -> VerificationKey:
         """The key of this id, as the set says now."""
+        if not isinstance(kid, str):
+            raise InvalidToken("unknown key")
+        if kid not in self._public:  # it may have been published a moment ago
+            self._due = 0.0
         self.refresh()
-        key = self._public.get(kid) if isinstance(kid, str) else None
+        key = self._public.get(kid)
         if key is None:
             raise InvalidToken("unknown key")
         return key
@@ -84,10 +90,14 @@ class Keyring:
     def refresh(self) -> int:
         """Obey a changed public set and the lapse of a retired key. The answer differs from the last one when either
         happened: what was verified before it has to be forgotten."""
-        path = self._public_path
+        path, now = self._public_path, time.monotonic()
+        has_lapsed = clock.timestamp() >= self._lapses
+        if now < self._due and not has_lapsed:
+            return self._generation
         try:
-            stamp = os.stat(path).st_mtime_ns  # noqa: PTH116 - for every request, and a `Path` doubles its price
-            if stamp == self._public_stamp and clock.timestamp() < self._lapses:
+            self._due = now + LOOK_S
+            stamp = Path(path).stat().st_mtime_ns
+            if stamp == self._public_stamp and not has_lapsed:
                 return self._generation
             entries = json.loads(Path(path).read_bytes())["keys"]
         except FileNotFoundError:
@@ -126,6 +136,7 @@ class Keyring:
 
     def _kid(self, component: str, key: Ed25519PrivateKey) -> str:
         public = key.public_key().public_bytes_raw()
+        self._due = 0.0  # a new key is published a moment before it signs
         self.refresh()
         for kid, entry in self._public.items():
             if entry.component == component and entry.key.public_bytes_raw() == public:

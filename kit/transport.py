@@ -8,11 +8,26 @@ import io
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+NAMES = 512  # of headers that are remembered: few pass from one of our programs to another
+ALWAYS = {
+    "SCRIPT_NAME": "",
+    "REMOTE_ADDR": "127.0.0.1",
+    "SERVER_NAME": "localhost",
+    "SERVER_PORT": "80",
+    "SERVER_PROTOCOL": "HTTP/1.1",
+    "wsgi.version": (1, 0),
+    "wsgi.url_scheme": "http",
+    "wsgi.multithread": True,
+    "wsgi.multiprocess": False,
+    "wsgi.run_once": False,
+}
 
 _mounted: dict[str, WsgiApp] = {}
 
@@ -44,34 +59,25 @@ def mounted(name: str) -> WsgiApp | None:
 def environ(method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes) -> dict[str, Any]:
     """The WSGI environ (PEP 3333) of a request. `target` is the raw origin-form target, ASCII."""
     path, _, query = target.partition("?")
-    env: dict[str, Any] = {
+    said = {_key(name): value for name, value in headers}
+    return said | {
+        **ALWAYS,
         "REQUEST_METHOD": method,
-        "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
+        "PATH_INFO": unquote_to_bytes(path).decode("latin-1") if "%" in path else path,
         "QUERY_STRING": query,
         "RAW_URI": target,
-        "REMOTE_ADDR": "127.0.0.1",
-        "SERVER_NAME": "localhost",
-        "SERVER_PORT": "80",
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "CONTENT_LENGTH": str(len(body)),
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "http",
+        "CONTENT_LENGTH": str(len(body)),  # whatever the headers say of it
         "wsgi.input": io.BytesIO(body),
         "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
     }
-    for name, value in headers:
-        if "_" in name:
-            raise ValueError(f"A header name with an underscore cannot cross into an environ: {name}")
-        key = name.upper().replace("-", "_")
-        if key == "CONTENT_TYPE":
-            env[key] = value
-        elif key != "CONTENT_LENGTH":
-            env[f"HTTP_{key}"] = value
-    return env
+
+
+@lru_cache(maxsize=NAMES)
+def _key(name: str) -> str:
+    if "_" in name:
+        raise ValueError(f"A header name with an underscore cannot cross into an environ: {name}")
+    key = name.upper().replace("-", "_")
+    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
 
 
 class Parts:

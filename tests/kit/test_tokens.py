@@ -1,6 +1,7 @@
 import os
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -70,6 +71,21 @@ def test_a_rotation_is_seen_without_a_restart(folder: Path) -> None:
     assert before.split(".")[0] != after.split(".")[0]
     assert verifier.verify(after, INTERNAL)["iss"] == "gateway"
     assert verifier.verify(before, INTERNAL)["iss"] == "gateway"
+
+
+def test_a_withdrawn_key_is_believed_no_longer_than_a_look_counts(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = SimpleNamespace(s=100.0)
+    monkeypatch.setattr(tokens, "time", SimpleNamespace(monotonic=lambda: now.s))
+    ring = Keyring(folder)
+    token = ring.sign("gateway", INTERNAL, 60, {})
+    ring.verify(token, INTERNAL)
+    (folder / "public.json").write_text('{"keys": []}')
+    later(folder / "public.json")
+    now.s += tokens.LOOK_S
+    with pytest.raises(InvalidToken, match="unknown key"):
+        ring.verify(token, INTERNAL)
 
 
 def test_an_unknown_key_makes_the_set_be_read_once_a_change(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,10 +93,18 @@ def public_set(change: Callable[[list[Any]], list[Any]]) -> Iterator[None]:
     path = tokens.keyring().directory / "public.json"
     before = path.read_text("utf-8")
     home.write(path, json.dumps({"keys": change(json.loads(before)["keys"])}), 0o644)
+    look()
     try:
         yield
     finally:
         home.write(path, before, 0o644)
+        look()
+
+
+def look() -> None:
+    """Have the set looked at now: an unknown key is looked for at once, others after `LOOK_S`."""
+    with pytest.raises(tokens.InvalidToken):
+        tokens.keyring().find("unknown")
 
 
 def without(component: str) -> Callable[[list[Any]], list[Any]]:
