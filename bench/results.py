@@ -28,7 +28,8 @@ class Row:
     """One figure. Rows with a target are those that must be reached; less is better unless `more_is_better`.
 
     `spread` is the largest CPU figure of the rounds above the smallest, as a share of the median; `noise` is the share
-    of the server's core that went to neither side (both as `bench.measure.Figures` has them).
+    of the server's core that went to neither side (both as `bench.measure.Figures` has them). `why` says what the
+    figure is made of where it misses its target or its ambition; the profile behind it is in docs/performance.md.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Row:
     ambition: float | None = None
     versus: str = ""
     note: str = ""
+    why: str = ""
     spread: float | None = None
     noise: float | None = None
     more_is_better: bool = False
@@ -101,7 +103,8 @@ def _must_cells(row: Row) -> Sequence[str]:
     target, ambition = (amount(limit) for limit in (row.target, row.ambition))
     sign = "≥" if row.more_is_better else "≤"
     shown = [f"{sign} {limit}" if limit else "" for limit in (target, ambition)]
-    return row.name, amount(row.figure, row.unit), *shown, row.verdict, row.note
+    why = row.why if "missed" in row.verdict else ""
+    return row.name, amount(row.figure, row.unit), *shown, row.verdict, why
 
 
 def _all_cells(row: Row) -> Sequence[str]:

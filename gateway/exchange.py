@@ -11,24 +11,34 @@ from kit.identity import GATEWAY
 from kit.trace import Hop
 
 WINDOW_S = 60
+SECOND_NS = 1_000_000_000
 
 
 class Standing(NamedTuple):
-    """How somebody stands with a limit after a request. `wait_s` is 0 when the request was let through."""
+    """How somebody stands with a limit after a request: let through, unless there is something to wait for."""
 
     policy: str
     quota: int
     left: int
-    full_s: int
-    wait_s: int
+    missing_ns: int  # until all of the quota is left
+    wait_ns: int
+
+    @property
+    def wait_s(self) -> int:
+        """Seconds until the request would be let through; 0 when it was."""
+        return _seconds(self.wait_ns)
 
     @property
     def headers(self) -> Headers:
         """As draft-ietf-httpapi-ratelimit-headers-11 writes it."""
         return [
             ("RateLimit-Policy", f'"{self.policy}";q={self.quota};w={WINDOW_S}'),
-            ("RateLimit", f'"{self.policy}";r={self.left};t={self.full_s}'),
+            ("RateLimit", f'"{self.policy}";r={self.left};t={_seconds(self.missing_ns)}'),
         ]
+
+
+def _seconds(nanoseconds: int) -> int:
+    return -(-nanoseconds // SECOND_NS)
 
 
 @dataclass(slots=True)

@@ -11,12 +11,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from ipaddress import IPv6Address
 
-from gateway.exchange import WINDOW_S, Exchange, Standing
+from gateway.exchange import SECOND_NS, WINDOW_S, Exchange, Standing
 from gateway.routes import OPEN, Operation
 from kit.config import setting
 from kit.errors import TooManyRequests
 
-SECOND_NS = 1_000_000_000
 MOST = 1_000_000
 REMEMBERED = 20_000  # buckets of each limit; one that is forgotten was the least used, and begins full again
 KEY_CHARACTERS = 100  # of a key that are remembered: longer ones are not ours
@@ -69,11 +68,7 @@ class Limit:
                 self._full_at.popitem(last=False)
         missing = full_at - now
         left = (self.depth - missing) // self.step
-        return Standing(self.policy, self.quota, left, _seconds(missing), _seconds(wait) if wait > 0 else 0)
-
-
-def _seconds(nanoseconds: int) -> int:
-    return -(-nanoseconds // SECOND_NS)
+        return Standing(self.policy, self.quota, left, missing, max(0, wait))
 
 
 def is_guessable(operation: Operation) -> bool:
@@ -120,9 +115,9 @@ def _count(exchange: Exchange, limit: Limit | None, key: Hashable) -> None:
     if limit is None or key is None:
         return
     standing = limit.take(key)
-    if standing.wait_s or exchange.standing is None or standing.left < exchange.standing.left:
+    if standing.wait_ns or exchange.standing is None or standing.left < exchange.standing.left:
         exchange.standing = standing
-    if standing.wait_s:
+    if standing.wait_ns:
         raise TooManyRequests(retry_after_s=standing.wait_s, limit=limit.policy)
 
 

@@ -139,7 +139,7 @@ class Database(SQLAlchemy):
         names = registry(metadata=MetaData(naming_convention=NAMES), type_annotation_map=TYPES)
         super().__init__(model_class=type("Model", (DeclarativeBase,), {"registry": names}))
         self._fences: list[Any] | None = None
-        self._finds: dict[Any, Any] = {}
+        self._statements: dict[Any, Any] = {}
         event.listen(self.session, "after_begin", self._begin)
         event.listen(self.session, "do_orm_execute", self._fence)
 
@@ -149,7 +149,7 @@ class Database(SQLAlchemy):
         if show is None:
             row = self.session.scalar(self._finding(model), {"id": id})
         else:
-            values = self.session.connection().execute(self._finding(model), {"id": id}).first()
+            values = self.session.connection().execute(self._compiled(model), {"id": id}).first()
             row = None if values is None else show(values)
         if row is None:
             raise missing
@@ -167,18 +167,31 @@ class Database(SQLAlchemy):
 
     def lock(self, model: type[T], id: UUID, missing: type[NotFound]) -> T:
         """The same, locked until the transaction ends, after checking what the client says it last saw."""
-        query = self._finding(model).with_for_update()
-        row = self.session.scalar(query.execution_options(populate_existing=True), {"id": id})
+
+        def make() -> Any:
+            return self._finding(model).with_for_update().execution_options(populate_existing=True)
+
+        row = self.session.scalar(self._once(("locking", model), make), {"id": id})
         if row is None:
             raise missing
         preconditions.check(row)
         return cast(T, row)
 
     def _finding(self, model: Any) -> Any:
-        # Made once for each model, with its fence: composing it costs more than Postgres takes to answer it.
-        if model not in self._finds:
-            self._finds[model] = self._fenced(select(model).where(model.id == bindparam("id", type_=Uuid())))
-        return self._finds[model]
+        def make() -> Any:
+            return self._fenced(select(model).where(model.id == bindparam("id", type_=Uuid())))
+
+        return self._once(("finding", model), make)
+
+    def _compiled(self, model: Any) -> Any:
+        # SQLAlchemy would look it up among all statements, and compare its parameters with those it was compiled with.
+        return self._once(("compiled", model), lambda: self._finding(model).compile(dialect=self.engine.dialect))
+
+    def _once(self, key: Any, make: Callable[[], Any]) -> Any:
+        # A statement with its fence is made once for each model: that takes longer than Postgres does to answer it.
+        if key not in self._statements:
+            self._statements[key] = make()
+        return self._statements[key]
 
     def act_for(self, user_id: UUID) -> None:
         """From here on this transaction sees the rows of this person, who has just proved to be it."""
@@ -220,7 +233,7 @@ class Database(SQLAlchemy):
         connection.connection.begin(f"BEGIN {'READ ONLY' if _is_reading() else ''}; SELECT {calls};".encode())
 
     def _fence(self, state: Any) -> None:
-        is_ready = any(state.statement is made for made in self._finds.values())
+        is_ready = any(state.statement is made for made in self._statements.values())
         if state.is_orm_statement and not state.is_insert and not is_ready:
             state.statement = self._fenced(state.statement)
 

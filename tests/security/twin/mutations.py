@@ -99,7 +99,7 @@ def _no_criteria(service: str, tables: tuple[str, ...]) -> Any:
     def down(world: World, platform: Any) -> AbstractContextManager[Any]:
         db = app_of(service).db
         kept = [one for one in db._criteria() if one.entity.class_.__tablename__ not in tables]
-        return mock.patch.multiple(db, _fences=kept, _finds={})
+        return mock.patch.multiple(db, _fences=kept, _statements={})
 
     return down
 
@@ -139,7 +139,7 @@ def _early(service: str) -> Any:
             app_of(service).app_context(),
         ):
             early = db._criteria()
-        with mock.patch.multiple(db, _fences=early, _finds={}):
+        with mock.patch.multiple(db, _fences=early, _statements={}):
             yield
 
     return down
