@@ -12,6 +12,7 @@ leakproof; a range over (tenant, word) in C collation keeps it. A model says wha
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
@@ -30,6 +31,7 @@ from sqlalchemy import (
     func,
     select,
     text,
+    true,
 )
 from sqlalchemy.orm import mapped_column
 
@@ -40,6 +42,15 @@ MAX_TERMS = 8
 MAX_WORD = 64
 MAX_KEY = 300
 FEW = 2000
+SPELLINGS = 8
+
+
+@dataclass(frozen=True)
+class Term:
+    """What a word must begin with: as a range, and, where they are known and few, as the words in that range."""
+
+    begun: ColumnElement[bool]
+    spellings: Sequence[str] = ()
 
 
 def normalise(text: str) -> str:
@@ -144,39 +155,83 @@ def _pairs(found: set[tuple[Any, str]]) -> Any:
 
 def matching(query: Select[Any], model: Any, word: Any, text: str | None) -> Select[Any]:
     """Narrow a query to rows in which each term of `text` begins some word. A blank text narrows nothing."""
-    begun = [_begun(word, term) for term in terms(text or "")[:MAX_TERMS]]
-    if not begun:
-        return query
-    bound = EXACT_TOTAL if len(begun) == 1 else 2 * EXACT_TOTAL
-    entries = _entries_of(word, begun, bound)
-    if min(entries) <= bound:
-        rarest_first = [begun[index] for index in sorted(range(len(begun)), key=entries.__getitem__)]
-        named = select(func.unnest(_in_each(word, rarest_first)).label("id")).cte("named")
-        return query.where(model.id == any_(_array(select(named.c.id))))
-    if len(begun) == 1:
-        # Of so many the planner finds the first ones soon by itself, and nobody counts them.
-        return query.where(model.id.in_(_records(word, begun)[0])).execution_options(**{ESTIMATED: True})
-    both = select(word.record_id).where(begun[0], *(word.record_id.in_(other) for other in _records(word, begun[1:])))
-    found = list(word.session.scalars(both.limit(FEW + 1)))
-    if len(found) <= FEW:
-        return query.where(model.id == any_(cast(found, ARRAY(Uuid()))))
-    return query.where(*(model.id.in_(records) for records in _records(word, begun)))
+    found = [Term(_begun(word, term)) for term in terms(text or "")[:MAX_TERMS]]
+    if len(found) > 1:
+        return _matching_each(query, model, word, found)
+    return _matching_one(query, model, word, found[0]) if found else query
 
 
-def _entries_of(word: Any, begun: Sequence[ColumnElement[bool]], bound: int) -> Sequence[int]:
-    """How many entries begin with each term, counted no further than just beyond `bound`."""
-    each = (select(text("1")).select_from(word).where(one).limit(bound + 1).subquery() for one in begun)
-    counts = (select(func.count()).select_from(entries).scalar_subquery() for entries in each)
-    return tuple(word.session.execute(select(*counts)).one())
+def _matching_one(query: Select[Any], model: Any, word: Any, term: Term) -> Select[Any]:
+    if _rarest_first(word, [term], EXACT_TOTAL):
+        return query.where(_in_each(model, word, [term]))
+    # Of so many the planner finds the first ones soon by itself, and nobody counts them.
+    return query.where(model.id.in_(_records(word, [term])[0])).execution_options(**{ESTIMATED: True})
 
 
-def _in_each(word: Any, begun: Sequence[ColumnElement[bool]]) -> Any:
+def _matching_each(query: Select[Any], model: Any, word: Any, found: list[Term]) -> Select[Any]:
+    # Mostly one of several terms is rare, and it costs more to count the others further than to look it up in them.
+    if rarest_first := _rarest_first(word, found, FEW):
+        return query.where(_in_each(model, word, rarest_first))
+    found = _spelt_out(word, found)
+    ranges, spelt_out = [term for term in found if not term.spellings], [term for term in found if term.spellings]
+    for starts in (ranges, spelt_out):  # what takes long to look up in is what to begin with
+        if rarest_first := _rarest_first(word, starts, 2 * EXACT_TOTAL):
+            rest = (term for term in (*spelt_out, *ranges) if term is not rarest_first[0])
+            return query.where(_in_each(model, word, [rarest_first[0], *rest]))
+    first, *others = _records(word, ranges + spelt_out)
+    both = list(word.session.scalars(first.where(*(word.record_id.in_(other) for other in others)).limit(FEW + 1)))
+    if len(both) <= FEW:
+        return query.where(model.id == any_(cast(both, ARRAY(Uuid()))))
+    return query.where(*(model.id.in_(records) for records in (first, *others)))
+
+
+def _rarest_first(word: Any, found: list[Term], bound: int) -> list[Term]:
+    """Terms by how many entries begin with them, counted up to `bound`; none if each has more than that."""
+    if not found:
+        return []
+    each = (records.with_only_columns(text("1")).limit(bound + 1).subquery() for records in _records(word, found))
+    counts = (select(func.count()).select_from(some).scalar_subquery() for some in each)
+    entries = word.session.execute(select(*counts)).one()
+    by_entries = sorted(range(len(found)), key=entries.__getitem__)
+    return [found[index] for index in by_entries] if min(entries) <= bound else []
+
+
+def _spelt_out(word: Any, found: list[Term]) -> list[Term]:
+    """The terms, with the words that they begin where these are few."""
+    spellings = word.session.execute(select(*(_spellings(word, term.begun) for term in found))).one()
+    known = zip(found, spellings, strict=True)
+    return [Term(term.begun, few if len(few) <= SPELLINGS else []) for term, few in known]
+
+
+def _spellings(word: Any, begun: ColumnElement[bool]) -> Any:
+    """The different words in a range, up to one more than SPELLINGS: each is looked up behind the one before."""
+    known = select(func.min(word.word).label("word")).where(begun).cte(recursive=True)
+    further = select(func.min(word.word)).where(begun, word.word > known.c.word).correlate(known).scalar_subquery()
+    known = known.union_all(select(further).where(known.c.word.is_not(None)))
+    some = select(known.c.word).where(known.c.word.is_not(None)).limit(SPELLINGS + 1)
+    return func.array(some.scalar_subquery(), type_=ARRAY(String()))
+
+
+def _in_each(model: Any, word: Any, found: list[Term]) -> ColumnElement[bool]:
     # An array keeps the planner from guessing how many there are: it looks up one term's records among those of the
-    # term before, by their ids, and that costs what the rarest one has, however many rows there are.
-    found = _array(select(word.record_id).where(begun[0]))
-    for one in begun[1:]:
-        found = _array(select(word.record_id).where(word.record_id == any_(found), one))
-    return found
+    # term before, by their ids, and that costs what the first one has, however many rows there are.
+    ids = _array(_records(word, found[:1])[0])
+    for term in found[1:]:
+        ids = _array(_among(word, ids, term))
+    named = select(func.unnest(ids).label("id")).cte("named")
+    found_ids: ColumnElement[bool] = model.id == any_(_array(select(named.c.id)))
+    return found_ids
+
+
+def _among(word: Any, ids: Any, term: Term) -> Select[Any]:
+    """Which records have the term, of some."""
+    if not term.spellings:
+        return select(word.record_id).where(word.record_id == any_(ids), term.begun)
+    # Within one word the primary key is sorted by record, so that looking up many is nearly a merge. By itself the
+    # planner would fetch all words of these records; OFFSET 0 makes it go word by word.
+    spelt = rows_of(word=(String(), term.spellings))
+    own = select(word.record_id).where(word.word == spelt.c.word, word.record_id == any_(ids)).offset(0).lateral()
+    return select(own.c.record_id).select_from(spelt.join(own, true()))
 
 
 def _array(query: Select[Any]) -> Any:
@@ -188,5 +243,7 @@ def _begun(word: Any, term: str) -> ColumnElement[bool]:
     return and_(word.word >= term, word.word < term[:-1] + chr(ord(term[-1]) + 1))
 
 
-def _records(word: Any, conditions: Iterable[ColumnElement[bool]]) -> list[Select[Any]]:
+def _records(word: Any, found: list[Term]) -> list[Select[Any]]:
+    """For each term the records of its entries."""
+    conditions = (word.word.in_(term.spellings) if term.spellings else term.begun for term in found)
     return [select(word.record_id).where(condition) for condition in conditions]
