@@ -153,6 +153,33 @@ class Exchange:
             close()
 
 
+class Lead:
+    """Which of several threads leads. Of those that wait for it the last one is next: the processor still knows what
+    it worked on, and the others may sleep on until there is more to do."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_taken = False
+        self._waiting: list[threading.Lock] = []
+
+    def take(self, turn: threading.Lock) -> None:
+        """Wait for the lead. `turn` is a lock of the thread's own, which it holds."""
+        with self._lock:
+            if not self._is_taken:
+                self._is_taken = True
+                return
+            self._waiting.append(turn)
+        turn.acquire()
+
+    def give(self) -> None:
+        """Hand it to the next, or to whoever comes."""
+        with self._lock:
+            if self._waiting:
+                self._waiting.pop().release()
+            else:
+                self._is_taken = False
+
+
 class Worker(GunicornWorker):
     """A process that serves connections with a leader and its followers."""
 
@@ -175,7 +202,7 @@ class Worker(GunicornWorker):
         self._lock = threading.Lock()
         self._looks_at = NEVER
         self._events: deque[int] = deque()
-        self._lead = threading.Lock()
+        self._lead = Lead()
 
     def run(self) -> None:
         """Serve until the arbiter says otherwise, then let what runs come to its end."""
@@ -251,14 +278,16 @@ class Worker(GunicornWorker):
 
     def _serve(self) -> None:
         """One thread: wait for the lead, lead until something has to be waited for, and again."""
+        turn = threading.Lock()
+        turn.acquire()
         while True:
-            self._lead.acquire()
+            self._lead.take(turn)
             is_leader = True
 
             def resign() -> None:
                 nonlocal is_leader
                 is_leader = False
-                self._lead.release()
+                self._lead.give()
 
             leading(resign)
             while is_leader:
