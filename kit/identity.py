@@ -99,7 +99,8 @@ def mint(signer: str, who: Identity, *, workload: bool = False) -> str:
         "sid": _text(who.session_id),
         "perms": [] if workload else sorted(who.permissions),
     }
-    return tokens.keyring().sign(signer, tokens.INTERNAL, LIFETIME_S, claims)
+    sign = tokens.keyring().sign_again if workload else tokens.keyring().sign
+    return sign(signer, tokens.INTERNAL, LIFETIME_S, claims)
 
 
 def identify(headers: Any, *, bearer: bool = False) -> Identity:
