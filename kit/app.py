@@ -57,6 +57,10 @@ class Service(Flask):
     db: Database
     queues: tuple[Queue, ...] = ()
 
+    def ensure_sync(self, func: Any) -> Any:
+        """No view of ours is a coroutine; Flask would look at each function again for each request."""
+        return func
+
     def dispatch_request(self) -> Any:
         try:
             self._open()
@@ -72,15 +76,18 @@ class Service(Flask):
 
     def _open(self) -> None:
         """Admit the identity before the body is read, whatever the order of a view's decorators."""
-        deadline.start(request.headers.get(deadline.HEADER))
-        if request.routing_exception is not None or request.endpoint in BARE:
+        asked = _itself(request)
+        headers = asked.headers
+        deadline.start(headers.get(deadline.HEADER))
+        if asked.routing_exception is not None or asked.endpoint in BARE:
             return
-        view: Any = self.view_functions[request.endpoint or ""]
+        view: Any = self.view_functions[asked.endpoint or ""]
         access: identity.Access = view.access
-        g.identity = identity.identify(request.headers, bearer=access.bearer)
-        if not g.identity.caller and "Authorization" in request.headers and remote.is_on(self.name):
-            g.identity = identity.agreeing(remote.identify(request.headers["Authorization"]), request.headers)
-        identity.admit(g.identity, access)
+        who = identity.identify(headers, bearer=access.bearer)
+        if not who.caller and "Authorization" in headers and remote.is_on(self.name):
+            who = identity.agreeing(remote.identify(headers["Authorization"]), headers)
+        g.identity = who
+        identity.admit(who, access)
 
     def _afterwards(self, action: Any) -> None:
         """A transaction of its own after the request's; when it fails, the answer stands all the same."""
@@ -154,41 +161,50 @@ def prepare_requests(app: Flask) -> None:
 
     @app.before_request
     def begin() -> None:
-        g.started = time.perf_counter()
-        g.component = app.name
-        g.request_id = trace.request_id(request.headers.get(trace.REQUEST_ID))
-        caller = trace.received(request.headers.get("traceparent"), request.headers.get("tracestate"))
-        is_bare = request.endpoint in BARE  # probes ask without end, and nobody wants to see it
+        asked, here = _itself(request), _itself(g)
+        headers = asked.headers
+        here.started = time.perf_counter()
+        here.component = app.name
+        here.request_id = trace.request_id(headers.get(trace.REQUEST_ID))
+        caller = trace.received(headers.get("traceparent"), headers.get("tracestate"))
+        is_bare = asked.endpoint in BARE  # probes ask without end, and nobody wants to see it
         if not is_bare:
-            metrics.ACTIVE.labels(app.name).inc()
-        g.hop = trace.below(caller) if is_bare else telemetry.serve(app.name, caller, request.method, request.path)
+            metrics.active(app.name).inc()
+        here.hop = trace.below(caller) if is_bare else telemetry.serve(app.name, caller, asked.method, asked.path)
 
     @app.after_request
     def finish(response: Response) -> Response:
-        response.headers[trace.REQUEST_ID] = g.request_id
+        asked, here, status = _itself(request), _itself(g), response.status_code
+        response.headers[trace.REQUEST_ID] = here.request_id
         response.headers.setdefault("Cache-Control", "no-store")
-        route = request.url_rule.rule if request.url_rule else ""
-        if request.endpoint not in BARE:
-            metrics.ACTIVE.labels(app.name).dec()
-            metrics.observe(app.name, request.method, route, response.status_code, time.perf_counter() - g.started)
-        telemetry.answered(g.hop, response.status_code, route, g.get("error_type", ""))
-        _log(app.name, response.status_code)
+        route = asked.url_rule.rule if asked.url_rule else ""
+        seconds = time.perf_counter() - here.started
+        is_bare = asked.endpoint in BARE
+        if not is_bare:
+            metrics.active(app.name).dec()
+            metrics.observe(app.name, asked.method, route, status, seconds)
+        telemetry.answered(here.hop, status, route, here.get("error_type", ""))
+        level = logging.DEBUG if is_bare else logging.INFO
+        if (logger := logs.logger(app.name, logs.API)).isEnabledFor(level):
+            _log(logger, level, asked.method, route, status, seconds)
         return response
 
 
-def _log(name: str, status: int) -> None:
-    level = logging.DEBUG if request.endpoint in BARE else logging.INFO
-    logger = logs.logger(name, logs.API)
-    if not logger.isEnabledFor(level):
-        return
+def _itself(proxy: Any) -> Any:
+    """What one of Flask's proxies stands for: finding it out costs more than all that is asked of it."""
+    return proxy._get_current_object()
+
+
+def _log(logger: logging.Logger, level: int, method: str, route: str, status: int, seconds: float) -> None:
+    who = _itself(current)
     fields = {
-        "method": request.method,
-        "route": request.url_rule.rule if request.url_rule else None,
+        "method": method,
+        "route": route or None,
         "status": status,
-        "ms": round((time.perf_counter() - g.started) * 1000, 1),
-        "tenant_id": current.tenant_id,
-        "user_id": current.user_id,
-        "caller": current.caller,
+        "ms": round(seconds * 1000, 1),
+        "tenant_id": who.tenant_id,
+        "user_id": who.user_id,
+        "caller": who.caller,
     }
     logger.log(level, "request", extra={"fields": fields})
 

@@ -75,6 +75,7 @@ def observe(service: str, method: str, route: str, status: int, seconds: float) 
 
 # As many as there are series anyway; to look one up in prometheus_client takes a lock and makes texts of all labels.
 _answered = cache(REQUESTS.labels)
+_waited = cache(POOL_WAIT.labels)
 active = cache(ACTIVE.labels)
 
 
@@ -107,4 +108,4 @@ class TimedPool(QueuePool):
         try:
             return super()._do_get()
         finally:
-            POOL_WAIT.labels(self.logging_name or "").observe(time.perf_counter() - began)
+            _waited(self.logging_name or "").observe(time.perf_counter() - began)
