@@ -43,10 +43,11 @@ from sqlalchemy.orm import (
     with_loader_criteria,
 )
 
-from kit import clock, deadline, metrics, preconditions, rows
+from kit import clock, deadline, preconditions, rows
 from kit.config import DB_SCHEMA, ConfigurationError, lookup, setting
 from kit.errors import NotFound
 from kit.identity import current
+from kit.pool import Pool
 
 DATABASE_URL = setting("DATABASE_URL", "", "Postgres of a service, as its own unprivileged role.")
 DB_POOL_SIZE = setting("DB_POOL_SIZE", 5, "Connections kept open per service and process.")
@@ -297,7 +298,7 @@ def engine_options(service: str) -> dict[str, Any]:
     options = f"-c search_path={schema} -c lock_timeout=5s -c idle_in_transaction_session_timeout=15s"
     options += " -c max_parallel_workers_per_gather=0"  # starting helpers costs a short query more than they save
     return {
-        "poolclass": metrics.TimedPool,
+        "poolclass": Pool,
         "pool_logging_name": service,
         "pool_size": DB_POOL_SIZE.of(service),
         "max_overflow": DB_POOL_OVERFLOW.of(service),

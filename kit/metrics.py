@@ -6,14 +6,11 @@ several web processes the figures of all are added up (`PROMETHEUS_MULTIPROC_DIR
 
 import hmac
 import os
-import time
 from functools import cache
 from ipaddress import ip_address
-from typing import Any
 
 from flask import request
 from prometheus_client import Counter, Gauge, Histogram, values
-from sqlalchemy import QueuePool
 
 from kit.config import setting
 from kit.errors import Forbidden
@@ -73,9 +70,14 @@ def observe(service: str, method: str, route: str, status: int, seconds: float) 
     _answered(service, method, route, status).observe(seconds)
 
 
+def waited(service: str, seconds: float) -> None:
+    """Count one connection that was waited for."""
+    _pool_wait(service).observe(seconds)
+
+
 # As many as there are series anyway; to look one up in prometheus_client takes a lock and makes texts of all labels.
 _answered = cache(REQUESTS.labels)
-_waited = cache(POOL_WAIT.labels)
+_pool_wait = cache(POOL_WAIT.labels)
 active = cache(ACTIVE.labels)
 
 
@@ -98,14 +100,3 @@ def _is_loopback(address: str) -> bool:
         return ip_address(address).is_loopback
     except ValueError:
         return False
-
-
-class TimedPool(QueuePool):
-    """A pool of connections that counts how long each was waited for; its `logging_name` is the service."""
-
-    def _do_get(self) -> Any:
-        began = time.perf_counter()
-        try:
-            return super()._do_get()
-        finally:
-            _waited(self.logging_name or "").observe(time.perf_counter() - began)
