@@ -51,7 +51,8 @@ def _whole_row(label: str, running: Platform, count: int) -> Row:
     target, ambition = SOLO_MIB if asked else (None, None)
     whole, postgres = memory_mib(running.pid) or 0.0, memory_mib(running.processes()["postgres"]) or 0.0
     note = f"Postgres has {postgres:.0f} MiB of it"
-    return Row(f"{label}: memory at rest, with Postgres (PSS)", whole, "MiB", target, ambition, note=note)
+    name = f"{label}: memory at rest, with Postgres (PSS)"
+    return Row(name, whole, "MiB", target, ambition, note=note, why=f"{note}: two connections for each service")
 
 
 def scaffolded(folder: Path) -> Path:

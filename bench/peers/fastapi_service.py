@@ -31,7 +31,7 @@ from validate_docbr import CNPJ, CPF
 
 EXACT_TOTAL = 10_000
 REMEMBERED = 4096
-POOL_SIZE, POOL_OVERFLOW = 5, 10  # as ours
+POOL_SIZE, POOL_OVERFLOW = 16, 0  # one for each request at once, so that none has to be made under load
 
 # --- JSON ------------------------------------------------------------------------------------------------------------
 
