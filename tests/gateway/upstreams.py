@@ -4,7 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from gateway.upstream import Request
@@ -22,7 +22,8 @@ class Server:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
         self.connections: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def _accept(self) -> None:
         while True:
@@ -42,6 +43,9 @@ class Server:
             return
 
     def close(self) -> None:
+        with suppress(OSError):  # it may be closed already
+            self.listener.shutdown(socket.SHUT_RDWR)  # which ends `accept`; closing alone would not
+            self._accepting.join()
         self.listener.close()
         for connection in self.connections:
             connection.close()
