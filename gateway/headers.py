@@ -11,7 +11,8 @@ FIELDS = re.compile(r"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+\0[\t\x20-\x7e\x80-\xff]*\n
 
 def are_fields(headers: Headers) -> bool:
     """Whether names and values hold nothing that the next hop could read as something else."""
-    return FIELDS.match("".join([f"{name}\0{value}\n" for name, value in headers])) is not None
+    text = "".join([f"{name}\0{value}\n" for name, value in headers])
+    return text.count("\n") == len(headers) and FIELDS.match(text) is not None
 
 
 def said(headers: Headers) -> dict[str, str]:

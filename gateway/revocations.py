@@ -29,6 +29,7 @@ OVERLAP = timedelta(seconds=15)  # a row may be committed after a later one; no 
 HISTORY = timedelta(days=2)  # longer than any access token lives
 READ_MS = 1000
 TIDY_S = 600.0
+NEVER = float("-inf")
 
 
 class RevocationsUnknown(Unavailable):
@@ -46,7 +47,7 @@ class Revocations:
         self._fresh: dict[str, float] = {}
         self._began = self._due = self._old = 0.0
         self._is_failing = False
-        self._oldest = float("-inf")
+        self._oldest = NEVER
         self._bound_s = REVOCATION_BOUND_SECONDS()
         self._tidied = time.monotonic()
         self._lock = threading.Lock()
@@ -65,17 +66,17 @@ class Revocations:
     def refresh(self) -> None:
         """See to it that what is known is young enough. Raises RevocationsUnknown beyond the bound."""
         now = time.monotonic()
-        if now >= self._old:
+        if now >= self._old or (now >= self._due and self._oldest == NEVER):
             self._read_first(now)
         elif now >= self._due and self._lock.acquire(blocking=False):
-            threading.Thread(target=self._read_beside, name="revocations", daemon=True).start()
+            self._read_beside()
         if now - self._oldest > self._bound_s:
             raise RevocationsUnknown(retry_after_s=1)
 
     def _read_first(self, now: float) -> None:
         """Wait for what is read after `now`, once for all. While a source fails, one waits and the others go on."""
         yielding()
-        if self._lock.acquire(blocking=not self._is_failing):
+        if self._lock.acquire(blocking=not self._is_failing or self._oldest == NEVER):
             try:
                 if self._began <= now:
                     self._read_all()
@@ -83,12 +84,19 @@ class Revocations:
                 self._lock.release()
 
     def _read_beside(self) -> None:
+        """Have it read by a thread of its own, which releases the lock."""
+
+        def read() -> None:
+            try:
+                self._read_all()
+            finally:
+                self._lock.release()
+
         try:
-            self._read_all()
-        except Exception:  # whoever needs it next waits for it, and is told
-            logger(GATEWAY).exception("Revocations could not be read.")
-        finally:
+            threading.Thread(target=read, name="revocations", daemon=True).start()
+        except (RuntimeError, MemoryError) as error:  # no thread is to be had; who finds it old reads it
             self._lock.release()
+            logger(GATEWAY).warning("revocations could not be read yet: %s", error)
 
     def _read_all(self) -> None:
         began, is_failing = time.monotonic(), False
@@ -100,9 +108,9 @@ class Revocations:
                     deadline.start(str(READ_MS))
                     self._read_source(source)
                 self._fresh[source] = time.monotonic()
-            except Problem as error:  # the other source may still have something to say
-                is_failing = True
-                logger(GATEWAY).warning("revocations of %s could not be read: %s", source, error)
+            except Exception as error:  # the other source may still have something to say
+                is_failing, is_ours = True, not isinstance(error, Problem)
+                logger(GATEWAY).warning("revocations of %s could not be read: %s", source, error, exc_info=is_ours)
         self._tidy()
         # A source that was never read is not a fresh one, however short a time this machine has been up.
         if len(self._fresh) == len(contract.SOURCES):
@@ -110,7 +118,7 @@ class Revocations:
         self._bound_s = REVOCATION_BOUND_SECONDS()
         self._is_failing, self._began = is_failing, began
         self._due = time.monotonic() + REVOCATION_POLL_SECONDS()
-        self._old = self._due + REVOCATION_POLL_SECONDS()
+        self._old = max(self._due, began + 2 * REVOCATION_POLL_SECONDS())
 
     def _tidy(self) -> None:
         """Forget what is older than any token. A new table, because others read the old one meanwhile."""

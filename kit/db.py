@@ -234,7 +234,7 @@ class Database(SQLAlchemy):
         connection.connection.begin(f"BEGIN {'READ ONLY' if _is_reading() else ''}; SELECT {calls};".encode())
 
     def _fence(self, state: Any) -> None:
-        is_ready = any(state.statement is made for made in self._statements.values())
+        is_ready = any(state.statement is made for made in tuple(self._statements.values()))
         if state.is_orm_statement and not state.is_insert and not is_ready:
             state.statement = self._fenced(state.statement)
 

@@ -23,7 +23,7 @@ class Pool(QueuePool):
     def _do_get(self) -> Any:
         began = time.perf_counter()
         try:
-            if self._overflow >= 0:  # every connection that is kept has been made
+            if self._overflow >= 0 and self._max_overflow >= 0:  # every connection that is kept has been made
                 with suppress(Empty):
                     return self._pool.get(True, MOMENT_S)
             return super()._do_get()

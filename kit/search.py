@@ -30,7 +30,6 @@ from sqlalchemy import (
     event,
     func,
     select,
-    text,
     true,
 )
 from sqlalchemy.orm import mapped_column
@@ -189,7 +188,7 @@ def _rarest_first(word: Any, found: list[Term], bound: int) -> list[Term]:
     """Terms by how many entries begin with them, counted up to `bound`; none if each has more than that."""
     if not found:
         return []
-    each = (records.with_only_columns(text("1")).limit(bound + 1).subquery() for records in _records(word, found))
+    each = (records.limit(bound + 1).subquery() for records in _records(word, found))
     counts = (select(func.count()).select_from(some).scalar_subquery() for some in each)
     entries = word.session.execute(select(*counts)).one()
     by_entries = sorted(range(len(found)), key=entries.__getitem__)

@@ -80,25 +80,23 @@ class Keyring:
         """The key of this id, as the set says now."""
         if not isinstance(kid, str):
             raise InvalidToken("unknown key")
-        if kid not in self._public:  # it may have been published a moment ago
-            self._due = 0.0
-        self.refresh()
+        self.refresh(afresh=kid not in self._public)  # it may have been published a moment ago
         key = self._public.get(kid)
         if key is None:
             raise InvalidToken("unknown key")
         return key
 
-    def refresh(self) -> int:
+    def refresh(self, *, afresh: bool = False) -> int:
         """Obey a changed public set and the lapse of a retired key. The answer differs from the last one when either
         happened: what was verified before it has to be forgotten."""
         path, now = self._public_path, time.monotonic()
         has_lapsed = clock.timestamp() >= self._lapses
-        if now < self._due and not has_lapsed:
+        if now < self._due and not has_lapsed and not afresh:
             return self._generation
         try:
-            self._due = now + LOOK_S
             stamp = Path(path).stat().st_mtime_ns
             if stamp == self._public_stamp and not has_lapsed:
+                self._due = now + LOOK_S
                 return self._generation
             entries = json.loads(Path(path).read_bytes())["keys"]
         except FileNotFoundError:
@@ -111,6 +109,7 @@ class Keyring:
             self._public, self._public_stamp = keys, stamp
             self._lapses = min((key.lapses for key in keys.values()), default=math.inf)
             self._generation += 1
+            self._due = now + LOOK_S
             self._verified.clear()
             self._signed.clear()
             return self._generation
@@ -138,8 +137,7 @@ class Keyring:
 
     def _kid(self, component: str, key: Ed25519PrivateKey) -> str:
         public = key.public_key().public_bytes_raw()
-        self._due = 0.0  # a new key is published a moment before it signs
-        self.refresh()
+        self.refresh(afresh=True)  # a new key is published a moment before it signs
         for kid, entry in self._public.items():
             if entry.component == component and entry.key.public_bytes_raw() == public:
                 return kid

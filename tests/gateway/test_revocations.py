@@ -183,15 +183,62 @@ def test_while_a_source_fails_one_waits_and_the_others_go_on(sources: Sources, n
         waiting.result(PATIENCE_S)
 
 
-def test_what_cannot_be_read_beside_a_request_is_told_to_the_next(
+def test_a_source_that_talks_nonsense_is_as_one_that_is_away(
     sources: Sources, now: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     revocations = Revocations(Flask("gateway"))
     revocations.refresh()
-    now.s += POLL_S
     monkeypatch.setattr(contract, "since", lambda source, moment: [SimpleNamespace()])
+    now.s += POLL_S
     revocations.refresh()
     read_beside(sources)
-    now.s += POLL_S
-    with pytest.raises(AttributeError):
+    now.s += 60 - POLL_S
+    revocations.refresh()
+    now.s += 1
+    with pytest.raises(RevocationsUnknown):
         revocations.refresh()
+
+
+def test_what_is_believed_is_as_old_as_the_question(
+    sources: Sources, now: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(source: str, moment: datetime) -> list[Revocation]:
+        now.s += POLL_S / 4
+        return sources.since(source, moment)
+
+    monkeypatch.setattr(contract, "since", slowly)
+    revocations = Revocations(Flask("gateway"))
+    asked = now.s
+    revocations.refresh()
+    sources.rows["auth"] = [Revocation("user", str(USER.user_id), clock.now())]
+    now.s = asked + 2 * POLL_S
+    revocations.refresh()
+    assert revocations.covers(USER, 0)
+
+
+def test_without_a_thread_to_be_had_it_is_read_by_who_finds_it_old(
+    sources: Sources, now: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    revocations = Revocations(Flask("gateway"))
+    revocations.refresh()
+    sources.rows["auth"] = [Revocation("user", str(USER.user_id), clock.now())]
+    now.s += POLL_S
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", none_left)
+        revocations.refresh()
+    now.s += POLL_S
+    revocations.refresh()
+    assert revocations.covers(USER, 0)
+
+
+def test_who_asks_while_the_first_reading_goes_on_waits_for_it(sources: Sources, now: SimpleNamespace) -> None:
+    revocations = Revocations(Flask("gateway"))
+    sources.away = {"auth"}
+    with pytest.raises(RevocationsUnknown):
+        revocations.refresh()
+    sources.away.clear()
+    now.s += POLL_S
+    revocations.refresh()

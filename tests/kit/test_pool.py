@@ -60,6 +60,13 @@ def test_behind_one_that_stays_away_another_is_made_after_a_moment(pool: Pool, s
     assert server.made == 2
 
 
+def test_where_any_number_is_kept_none_is_waited_for(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kit.pool.MOMENT_S", 1e6)
+    pool = Pool(server.connect, pool_size=0)
+    held = [pool.connect() for _ in range(3)]
+    assert server.made == len(held)
+
+
 def test_kept_connections_are_made_without_waiting(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kit.pool.MOMENT_S", 1e6)
     pool = Pool(server.connect, pool_size=3, max_overflow=1)
