@@ -59,7 +59,7 @@ def mounted(name: str) -> WsgiApp | None:
 def environ(method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes) -> dict[str, Any]:
     """The WSGI environ (PEP 3333) of a request. `target` is the raw origin-form target, ASCII."""
     path, _, query = target.partition("?")
-    said = {_key(name): value for name, value in headers}
+    said = {environ_key(name): value for name, value in headers}
     return said | {
         **ALWAYS,
         "REQUEST_METHOD": method,
@@ -73,7 +73,8 @@ def environ(method: str, target: str, headers: Iterable[tuple[str, str]], body: 
 
 
 @lru_cache(maxsize=NAMES)
-def _key(name: str) -> str:
+def environ_key(name: str) -> str:
+    """What a header's name becomes in an environ (PEP 3333). Raises ValueError for what two names could become."""
     if "_" in name:
         raise ValueError(f"A header name with an underscore cannot cross into an environ: {name}")
     key = name.upper().replace("-", "_")

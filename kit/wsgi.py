@@ -20,6 +20,8 @@ from gunicorn.http.message import Request
 from gunicorn.http.parser import Parser
 from gunicorn.util import is_hoppish
 
+from kit.transport import environ_key
+
 COMMON_BYTES = 4000  # below every limit of gunicorn's on lines and fields, so that none has to be looked at
 # A part of what gunicorn takes: six methods, an absolute path, printable ASCII, names of letters, digits and hyphens.
 COMMON = re.compile(
@@ -133,7 +135,7 @@ def environ(connection: dict[str, Any], request: Request) -> dict[str, Any]:
     }
     repeated: dict[str, list[str]] = {}
     for name, value in request.headers:
-        key = _key(name)
+        key = environ_key(name)
         if key in made:
             repeated.setdefault(key, [made[key]]).append(value)
         else:
@@ -141,12 +143,6 @@ def environ(connection: dict[str, Any], request: Request) -> dict[str, Any]:
     for key, values in repeated.items():
         made[key] = ",".join(values)
     return made
-
-
-@lru_cache(maxsize=NAMES)
-def _key(name: str) -> str:
-    key = name.replace("-", "_")
-    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
 
 
 @lru_cache(maxsize=NAMES)

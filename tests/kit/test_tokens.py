@@ -88,6 +88,33 @@ def test_a_withdrawn_key_is_believed_no_longer_than_a_look_counts(
         ring.verify(token, INTERNAL)
 
 
+def test_a_token_is_used_again_for_a_third_of_its_life_and_by_nobody_else(folder: Path) -> None:
+    ring = Keyring(folder)
+
+    def signed(**claims: object) -> str:
+        return ring.sign_again("gateway", INTERNAL, 60, claims)
+
+    first = signed(uid="ana")
+    assert Keyring(folder).verify(first, INTERNAL)["uid"] == "ana"
+    with clock.shifted(timedelta(seconds=19)):
+        assert signed(uid="ana") == first
+    for seconds in (-5, 21):
+        with clock.shifted(timedelta(seconds=seconds)):
+            assert signed(uid="ana") != first
+    assert Keyring(folder).verify(signed(uid="bia"), INTERNAL)["uid"] == "bia"
+    assert ring.sign_again("access", INTERNAL, 60, {"uid": "ana"}).split(".")[0] != first.split(".")[0]
+
+
+def test_a_token_is_not_used_again_once_the_keys_have_changed(folder: Path) -> None:
+    ring = Keyring(folder)
+    before = ring.sign_again("gateway", INTERNAL, 60, {})
+    keys.rotate("gateway")
+    later(folder / "public.json")
+    later(folder / "private" / "gateway.pem")
+    ring.refresh(afresh=True)
+    assert ring.sign_again("gateway", INTERNAL, 60, {}).split(".")[0] != before.split(".")[0]
+
+
 def test_an_unknown_key_makes_the_set_be_read_once_a_change(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ring = Keyring(folder)
     reads = []
