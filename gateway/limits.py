@@ -41,6 +41,12 @@ RATE_LIMIT_KEY = setting(
     "RATE_LIMIT_KEY", 6_000, "Requests a minute that visitors may send with one publishable key.", quota
 )
 RATE_LIMIT_TENANT = setting("RATE_LIMIT_TENANT", 30_000, "Requests a minute that one tenant's people may send.", quota)
+RATE_LIMIT_TENANT_SECONDS = setting(
+    "RATE_LIMIT_TENANT_SECONDS",
+    600,
+    "Seconds a minute that services may work for one tenant, all requests together.",
+    quota,
+)
 
 Clock = Callable[[], int]
 
@@ -55,20 +61,32 @@ class Limit:
         self._full_at: OrderedDict[Hashable, int] = OrderedDict()
         self._lock = threading.Lock()
 
-    def take(self, key: Hashable) -> Standing:
-        """Take one request out of a bucket. A refused one takes nothing, so that waiting always helps."""
+    def take(self, key: Hashable, cost: int = 1) -> Standing:
+        """Take one request out of a bucket. A refused one takes nothing, so that waiting always helps.
+
+        A `cost` of 0 only asks: what it takes is known later, and then charged.
+        """
         with self._lock:
             now = self.clock()
-            full_at = max(now, self._full_at.pop(key, 0))
-            wait = full_at + self.step - now - self.depth
+            full_at = max(now, self._full_at.get(key, 0))
+            wait = full_at + self.step * cost - now - self.depth
             if wait <= 0:
-                full_at += self.step
-            self._full_at[key] = full_at  # the last to be forgotten
-            if len(self._full_at) > self.remembered:
-                self._full_at.popitem(last=False)
+                full_at += self.step * cost
+            self._keep(key, full_at)
         missing = full_at - now
-        left = (self.depth - missing) // self.step
+        left = max(0, self.depth - missing) // self.step
         return Standing(self.policy, self.quota, left, missing, max(0, wait))
+
+    def charge(self, key: Hashable, cost: float) -> None:
+        """Take from a bucket what was used, be it more than is left."""
+        with self._lock:
+            self._keep(key, max(self.clock(), self._full_at.get(key, 0)) + int(self.step * cost))
+
+    def _keep(self, key: Hashable, full_at: int) -> None:
+        self._full_at[key] = full_at
+        self._full_at.move_to_end(key)  # the last to be forgotten
+        if len(self._full_at) > self.remembered:
+            self._full_at.popitem(last=False)
 
 
 def is_guessable(operation: Operation) -> bool:
@@ -84,6 +102,7 @@ class Limits:
         self.login = _limit("login", RATE_LIMIT_LOGIN(), clock)
         self.user = _limit("user", RATE_LIMIT_USER(), clock)
         self.tenant = _limit("tenant", RATE_LIMIT_TENANT(), clock)
+        self.work = _limit("work", RATE_LIMIT_TENANT_SECONDS(), clock)
         self.key = _limit("key", RATE_LIMIT_KEY(), clock)
 
     def count_address(self, exchange: Exchange) -> None:
@@ -99,6 +118,13 @@ class Limits:
         if exchange.principal:
             _count(exchange, self.user, exchange.principal.identity.user_id)
             _count(exchange, self.tenant, exchange.principal.identity.tenant_id)
+            _count(exchange, self.work, exchange.principal.identity.tenant_id, cost=0)
+
+    def charge(self, exchange: Exchange, held_ms: str) -> None:
+        """Charge a tenant with the time that a service has worked for it."""
+        tenant_id = exchange.principal.identity.tenant_id if exchange.principal else None
+        if self.work and tenant_id and held_ms.isdigit():
+            self.work.charge(tenant_id, int(held_ms) / 1000)
 
     def count_key(self, exchange: Exchange, key: str) -> None:
         """One more request of a visitor who shows a publishable key. Nobody has checked it: it only names a crowd."""
@@ -111,10 +137,10 @@ def _limit(policy: str, quota: int, clock: Clock) -> Limit | None:
     return Limit(policy, max(1, quota // processes), clock) if quota else None
 
 
-def _count(exchange: Exchange, limit: Limit | None, key: Hashable) -> None:
+def _count(exchange: Exchange, limit: Limit | None, key: Hashable, cost: int = 1) -> None:
     if limit is None or key is None:
         return
-    standing = limit.take(key)
+    standing = limit.take(key, cost)
     if standing.wait_ns or exchange.standing is None or standing.left < exchange.standing.left:
         exchange.standing = standing
     if standing.wait_ns:

@@ -21,12 +21,13 @@ from gateway.outgoing import Outgoing, check, first_piece, is_small, public_head
 from gateway.protection import EXCHANGE, PROBES, Mode, finished, security_headers
 from gateway.upstream import Answer, Request, Upstream
 from gateway.wire import transport_to
-from kit import deadline, errors, trace
+from kit import deadline, errors, lanes, trace
 from kit.config import home
 from kit.errors import BadRequest, Problem
 from kit.waiting import SUSPEND
 
 StartResponse = Callable[..., Any]
+HELD = lanes.HELD.lower()
 
 
 class MalformedTarget(BadRequest):
@@ -93,14 +94,14 @@ class Proxy:
             return None
         request = self._request(exchange, node, environ, target)
         upstream, suspend = self.upstreams[exchange.service], environ.get(SUSPEND)
-        if suspend and upstream.can_suspend:
+        if suspend:
             return self._forward(exchange, upstream.ask(request, suspend), environ, start_response)
         sent = time.perf_counter()
         try:
             answer = upstream.send(request)
         finally:
             exchange.upstream_ms = (time.perf_counter() - sent) * 1000
-        return _answer(exchange, answer, environ, start_response)
+        return self._answer(exchange, answer, environ, start_response)
 
     def _admit(self, exchange: Exchange, operation: routes.Operation, environ: dict[str, Any]) -> None:
         """Whether a request may go to an operation, cheap questions first; sets whom it speaks for."""
@@ -130,6 +131,7 @@ class Proxy:
             headers=_headers(exchange, operation, environ),
             body=read_body(exchange.method, environ),
             deadline=time.monotonic() + deadline.BUDGET_MS / 1000,
+            who=exchange.who,
         )
 
     def _forward(
@@ -148,7 +150,7 @@ class Proxy:
                     answer = yield from asking
                 finally:
                     exchange.upstream_ms = (time.perf_counter() - sent) * 1000
-                outgoing = _answer(exchange, answer, environ, start_response)
+                outgoing = self._answer(exchange, answer, environ, start_response)
             except Problem as problem:
                 outgoing = _refuse(exchange, problem, start_response)
             yield from outgoing
@@ -157,6 +159,24 @@ class Proxy:
                 log_request(exchange)
             else:
                 outgoing.close()
+
+    def _answer(
+        self, exchange: Exchange, answer: Answer, environ: dict[str, Any], start_response: StartResponse
+    ) -> Outgoing:
+        try:
+            check(exchange, answer)
+            told = said(answer.headers)
+            self.limits.charge(exchange, told.get(HELD, ""))
+            first = first_piece(answer, told)
+        except BaseException:
+            answer.body.close()
+            raise
+        headers = [*public_headers(exchange, answer), (trace.REQUEST_ID, exchange.request_id)]
+        if exchange.packs:
+            headers, first = _packed(answer.status, told, headers, first, environ)
+        exchange.status = answer.status
+        start_response(f"{answer.status} {_phrase(answer.status)}", finished(exchange, headers))
+        return Outgoing(exchange, first, answer.body)
 
 
 def _headers(exchange: Exchange, operation: routes.Operation, environ: dict[str, Any]) -> Headers:
@@ -171,22 +191,6 @@ def _headers(exchange: Exchange, operation: routes.Operation, environ: dict[str,
         (deadline.HEADER, str(deadline.BUDGET_MS)),
     ]
     return headers + exchange.principal.proof if exchange.principal else headers
-
-
-def _answer(exchange: Exchange, answer: Answer, environ: dict[str, Any], start_response: StartResponse) -> Outgoing:
-    try:
-        check(exchange, answer)
-        told = said(answer.headers)
-        first = first_piece(answer, told)
-    except BaseException:
-        answer.body.close()
-        raise
-    headers = [*public_headers(exchange, answer), (trace.REQUEST_ID, exchange.request_id)]
-    if exchange.packs:
-        headers, first = _packed(answer.status, told, headers, first, environ)
-    exchange.status = answer.status
-    start_response(f"{answer.status} {_phrase(answer.status)}", finished(exchange, headers))
-    return Outgoing(exchange, first, answer.body)
 
 
 def _packed(

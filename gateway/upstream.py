@@ -1,22 +1,25 @@
-"""The gateway's way to a service: over HTTP, or to an app in this process, behind a bulkhead.
+"""The gateway's way to a service: over HTTP, or to an app in this process, behind a bound on what is under way.
 
-Waiting is bounded: a service may have at most half of this process's threads waiting for it, so that one slow service
-leaves the others their threads.
+The service itself shares its places fairly among those who ask (`kit.lanes`). What waits for it here holds no thread,
+and a tenant has at most its share of what may be under way to one service.
 """
 
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import Protocol, cast
+from itertools import chain
+from typing import Any, Protocol
 
 from gateway.headers import Headers
 from kit import transport
-from kit.bulkhead import Bulkhead
 from kit.config import WEB_THREADS
 from kit.errors import BadGateway, DeadlineExceeded, Unavailable
-from kit.waiting import Suspend, yielding
+from kit.fairness import Gate, Room, Turn, Who
+from kit.waiting import SUSPEND, Suspend, yielding
 
-QUEUE_S = 0.5
+OURSELVES = Who("gateway")
+QUEUE_S = 2.0
+SUSPENDED = 16  # requests to one service for each thread that may wait without one: the service queues them
 
 
 class UpstreamUnavailable(Unavailable):
@@ -44,6 +47,7 @@ class Request:
     headers: Headers
     body: bytes
     deadline: float
+    who: Who = OURSELVES
 
     def left(self) -> float:
         """Seconds left, at least a moment."""
@@ -73,27 +77,24 @@ class Answer:
 
 class Transport(Protocol):
     def send(self, request: Request) -> Answer:
-        """Raises UpstreamUnavailable, UpstreamTimeout, UpstreamBroken."""
+        """Forward a request and wait. Raises UpstreamUnavailable, UpstreamTimeout, UpstreamBroken."""
+
+    def begin(self, request: Request) -> "Pending":
+        """Forward a request. Raises UpstreamUnavailable, UpstreamTimeout, UpstreamBroken."""
 
 
 class Pending(Protocol):
     """A request that was sent to a service."""
 
-    def fileno(self) -> int:
-        """Where its answer arrives."""
+    @property
+    def awaited(self) -> tuple[int, float] | None:
+        """Return the descriptor that announces the answer, and when the wait for it ends; None where there is none."""
 
     def arrived(self) -> Answer | None:
-        """The answer, once its head is there. Raises UpstreamTimeout, UpstreamBroken, UpstreamUnavailable."""
+        """Return the answer, once its head is there. Raises UpstreamTimeout, UpstreamBroken, UpstreamUnavailable."""
 
     def close(self) -> None:
-        """Nobody wants the answer any more."""
-
-
-class Suspending(Protocol):
-    """A transport whose answers are announced by a descriptor."""
-
-    def begin(self, request: Request) -> Pending:
-        """Send it. Raises UpstreamUnavailable, UpstreamTimeout, UpstreamBroken."""
+        """Give the answer up."""
 
 
 class InProcess:
@@ -103,12 +104,52 @@ class InProcess:
         self.service = service
 
     def send(self, request: Request) -> Answer:
+        app, environ = self._prepare(request)
+        yielding()
+        return Answer(*transport.begin(app, environ))
+
+    def begin(self, request: Request) -> "Inside":
+        return Inside(*self._prepare(request))
+
+    def _prepare(self, request: Request) -> tuple[transport.WsgiApp, dict[str, Any]]:
         app = transport.mounted(self.service)
         if app is None:
             raise UpstreamUnavailable(upstream=self.service, retry_after_s=1)
+        return app, transport.environ(request.method, request.target, request.headers, request.body)
+
+
+class Inside:
+    """A request to an app in this process, which may suspend it before it answers."""
+
+    def __init__(self, app: transport.WsgiApp, environ: dict[str, Any]) -> None:
+        self._awaited: tuple[int, float] | None = None
+        self._started: list[Any] = []
+        environ[SUSPEND] = self._suspend
+        self._parts = transport.Parts(app(environ, self._start))
+
+    @property
+    def awaited(self) -> tuple[int, float] | None:
+        return self._awaited
+
+    def arrived(self) -> Answer | None:
         yielding()
-        env = transport.environ(request.method, request.target, request.headers, request.body)
-        return Answer(*transport.begin(app, env))
+        self._awaited = None
+        if not self._started:
+            first = next(self._parts, b"")
+            if self.awaited:
+                return None
+            self._parts.rest = chain([first], self._parts.rest)
+        status, headers = self._started
+        return Answer(status, headers, self._parts)
+
+    def close(self) -> None:
+        self._parts.close()
+
+    def _suspend(self, number: int, moment: float) -> None:
+        self._awaited = (number, moment)
+
+    def _start(self, status: str, headers: Headers, error: Any = None) -> Any:
+        self._started[:] = [int(status[:3]), list(headers)]
 
 
 class Held:
@@ -138,13 +179,13 @@ class Held:
 
 
 class Upstream:
-    """One service, however it is reached, behind its bulkhead."""
+    """One service, however it is reached."""
 
     def __init__(self, service: str, transport: Transport) -> None:
         self.service, self.transport = service, transport
-        self.bulkhead = Bulkhead(max(1, WEB_THREADS() // 2))
-        # Who is suspended holds no thread of ours, but one of the service's, and it has as many as we have.
-        self.suspended = Bulkhead(WEB_THREADS())
+        self._gate = Gate()
+        self.threads = (Room(max(1, WEB_THREADS() // 2)),)
+        self.suspended = (Room(WEB_THREADS() * SUSPENDED),)
 
     def get(self, target: str, seconds: float) -> Answer:
         """Ask it something of the gateway's own. Raises what `send` raises."""
@@ -152,39 +193,38 @@ class Upstream:
         return self.send(Request("GET", target, [host], b"", time.monotonic() + seconds))
 
     def send(self, request: Request) -> Answer:
-        """Forward a request. Raises UpstreamBusy, and what its transport raises."""
-        leave = self._enter(self.bulkhead, request)
+        """Forward a request and wait in this thread. Raises UpstreamBusy, and what its transport raises."""
+        yielding()
+        turn = self._gate.ask(request.who, self.threads)
         try:
+            if not turn.wait(min(QUEUE_S, request.left())):
+                raise UpstreamBusy(upstream=self.service, retry_after_s=1)
             answer = self.transport.send(request)
         except BaseException:
-            leave()
+            turn.leave()
             raise
-        return Answer(answer.status, answer.headers, Held(answer.body, leave), answer.is_checked)
-
-    @property
-    def can_suspend(self) -> bool:
-        """Whether its answers can be waited for without a thread."""
-        return hasattr(self.transport, "begin")
+        return _held(answer, turn)
 
     def ask(self, request: Request, suspend: Suspend) -> Generator[bytes, None, Answer]:
         """Forward a request without holding a thread: an empty piece for each wait. Raises what `send` raises."""
-        transport = cast(Suspending, self.transport)
-        leave, pending = self._enter(self.suspended, request), None
+        turn = self._gate.ask(request.who, self.suspended)
+        pending, answer = None, None
         try:
-            pending, answer = transport.begin(request), None
-            while answer is None:  # nobody answers so fast that asking before the first wait would pay
-                suspend(pending.fileno(), request.deadline)
-                yield b""
+            if not turn.is_granted:  # the service has a queue already
+                raise UpstreamBusy(upstream=self.service, retry_after_s=1)
+            pending = self.transport.begin(request)
+            while answer is None:
+                if pending.awaited:
+                    suspend(*pending.awaited)
+                    yield b""
                 answer = pending.arrived()
         except BaseException:
             if pending:
                 pending.close()
-            leave()
+            turn.leave()
             raise
-        return Answer(answer.status, answer.headers, Held(answer.body, leave), answer.is_checked)
+        return _held(answer, turn)
 
-    def _enter(self, bulkhead: Bulkhead, request: Request) -> Callable[[], None]:
-        leave = bulkhead.enter(min(QUEUE_S, request.left()))
-        if leave is None:
-            raise UpstreamBusy(upstream=self.service, retry_after_s=1)
-        return leave
+
+def _held(answer: Answer, turn: Turn) -> Answer:
+    return Answer(answer.status, answer.headers, Held(answer.body, turn.leave), answer.is_checked)

@@ -167,9 +167,10 @@ class Sent:
         except (OSError, ValueError) as error:
             self._fail(error)
 
-    def fileno(self) -> int:
-        """The socket on which the answer arrives."""
-        return self.connection.sock.fileno()
+    @property
+    def awaited(self) -> tuple[int, float]:
+        """Return its socket, always: no service answers so fast that asking before the first wait would pay."""
+        return self.connection.sock.fileno(), self.request.deadline
 
     def wait(self) -> Answer:
         """Wait for the answer. Raises UpstreamTimeout, UpstreamBroken."""

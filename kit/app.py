@@ -3,7 +3,8 @@
 import logging
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from typing import Any
 
 from apispec.ext.marshmallow import MarshmallowPlugin
@@ -21,6 +22,7 @@ from kit import (
     errors,
     idempotency,
     identity,
+    lanes,
     logs,
     metrics,
     outbox,
@@ -36,7 +38,10 @@ from kit.database_errors import from_database
 from kit.db import Database, engine_options, url_of
 from kit.driver import fused
 from kit.errors import Problem, Unavailable
+from kit.fairness import Turn
 from kit.identity import current
+from kit.transport import Parts
+from kit.waiting import SUSPEND, Suspend, yielding
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
 POWERFUL = """
@@ -54,8 +59,33 @@ class PowerfulRole(Unavailable):
 class Service(Flask):
     """A Flask app in which one request is one transaction and carries one verified identity."""
 
+    says_when_it_waits = True  # to kit.worker
     db: Database
+    lanes: lanes.Lanes
     queues: tuple[Queue, ...] = ()
+
+    def wsgi_app(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Answer a request once it has its place. A server that cannot suspend requests bounds them by its threads."""
+        suspend: Suspend | None = environ.get(SUSPEND)
+        turn = self.lanes.ask(environ) if suspend else None
+        if suspend is None or turn is None:
+            yielding()
+            return super().wsgi_app(environ, start_response)
+        return self._in_turn(turn, suspend, environ, start_response)
+
+    def _in_turn(self, turn: Turn, suspend: Suspend, environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+        try:
+            if not turn.is_granted:
+                yield from lanes.queue(turn, suspend)
+                if not turn.is_granted:
+                    environ[lanes.REFUSAL] = lanes.refusal(turn)
+            yielding()
+            with closing(Parts(super().wsgi_app(environ, start_response))) as body:
+                if environ.get(lanes.IS_WHOLE):  # how fast its client reads is nobody else's concern
+                    turn.leave()
+                yield from body
+        finally:
+            turn.leave()
 
     def ensure_sync(self, func: Any) -> Any:
         """No view of ours is a coroutine; Flask would look at each function again for each request."""
@@ -74,11 +104,21 @@ class Service(Flask):
             self._afterwards(action)
         return response
 
+    def process_response(self, response: Response) -> Response:
+        """Finish an answer, and note what the request's place is charged for and when it is free again."""
+        here = _itself(g)
+        response = super().process_response(response)
+        response.headers[lanes.HELD] = str(int((time.perf_counter() - here.started) * 1000))
+        _itself(request).environ[lanes.IS_WHOLE] = not response.is_streamed
+        return response
+
     def _open(self) -> None:
         """Admit the identity before the body is read, whatever the order of a view's decorators."""
         asked = _itself(request)
         headers = asked.headers
         deadline.start(headers.get(deadline.HEADER))
+        if lanes.REFUSAL in asked.environ:
+            raise asked.environ[lanes.REFUSAL]
         if asked.routing_exception is not None or asked.endpoint in BARE:
             return
         view: Any = self.view_functions[asked.endpoint or ""]
@@ -136,6 +176,7 @@ def create_service(
         api.register_blueprint(blueprint)
     app.add_url_rule("/openapi.json", "/openapi.json", lambda: json_answer(api.spec.to_dict()))
     _check_access(app)
+    app.lanes = lanes.Lanes(_operations(app), BARE)
     app.queues = (*queues, outbox.queue(db)) if db.outbox else tuple(queues)
     if app.queues:
         background.register(app)
@@ -269,6 +310,12 @@ def _bare_routes(app: Service) -> None:
 
 def json_answer(body: Any) -> Response:
     return Response(dumps(body), content_type="application/json")
+
+
+def _operations(app: Flask) -> Iterator[tuple[str, str, Any]]:
+    for rule in app.url_map.iter_rules():
+        for method in rule.methods or ():
+            yield method, rule.rule, app.view_functions[rule.endpoint]
 
 
 def _check_access(app: Service) -> None:

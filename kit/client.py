@@ -23,6 +23,7 @@ from kit import deadline, identity, telemetry, trace, transport
 from kit.bulkhead import Bulkhead
 from kit.config import WEB_THREADS, ConfigurationError, lookup
 from kit.errors import BadGateway, DeadlineExceeded, Problem, Unavailable
+from kit.fairness import Who
 from kit.identity import current
 from kit.timed import POOLS
 
@@ -114,7 +115,8 @@ class Sibling:
             "headers": self._headers(internal=path[0] == "internal"),
             "allow_redirects": False,
         }
-        with _bulkhead(self.name).place(self._unavailable()):
+        who = Who(current.tenant_id or current.user_id, current.user_id)
+        with _bulkhead(self.name).place(who, self._unavailable()):
             for attempt in (1, 2):
                 try:
                     return self._read(self._ask(request, attempt - 1))

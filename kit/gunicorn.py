@@ -9,6 +9,7 @@ import gc
 import logging
 import os
 import shutil
+import sys
 import tempfile
 from contextlib import suppress
 from functools import cache
@@ -21,6 +22,10 @@ from gunicorn.glogging import Logger
 from kit import errors, logs, trace
 from kit.config import SERVING, WEB_THREADS
 from kit.worker import Worker
+
+# A request waits for the interpreter after each answer of the database. Behind threads that compute, five milliseconds
+# each time (Python's default) would make a short request of one tenant as slow as a long one of another.
+SWITCH_S = 0.001
 
 
 @cache
@@ -65,6 +70,7 @@ def post_worker_init(worker: Any) -> None:
     from kit import background  # not sooner: its figures go where `Log.setup` says
 
     background.start()
+    sys.setswitchinterval(SWITCH_S)
     # What was loaded stays for ever. Looking through it at each full collection would halt a request for 70 ms.
     gc.collect()
     gc.freeze()

@@ -11,6 +11,7 @@ from kit.background import Queue
 from kit.blueprint import Blueprint
 from kit.errors import UnsupportedMediaType
 from kit.identity import internal, requires
+from kit.lanes import slow
 from kit.pages import Page
 from kit.schema import PageQuery, Removal
 from services.customer import domain, models, schemas
@@ -118,6 +119,7 @@ def count_tags() -> dict[str, Any]:
 
 @customers.get("/duplicates")
 @requires("customer:read")
+@slow
 @customers.filters(schemas.ByQuery)
 @customers.answers(200, schemas.Duplicate)
 def list_duplicates(query: dict[str, Any]) -> Page:
@@ -136,6 +138,7 @@ def list_duplicates_of(query: dict[str, Any], customer_id: UUID) -> Page:
 
 @customers.post("/<uuid:customer_id>/merge")
 @requires("customer:delete")
+@slow
 @customers.accepts(schemas.Merge)
 @customers.answers(200, schemas.Customer, message="Customers merged.")
 def merge_customers(data: dict[str, Any], customer_id: UUID) -> Any:
@@ -148,6 +151,7 @@ def merge_customers(data: dict[str, Any], customer_id: UUID) -> Any:
 
 @customers.get("/<uuid:customer_id>/export")
 @requires("customer:read")
+@slow
 @customers.answers(200, schemas.Export)
 def export_customer(customer_id: UUID) -> dict[str, Any]:
     """Show everything that is kept about a customer, in all services."""
@@ -156,6 +160,7 @@ def export_customer(customer_id: UUID) -> dict[str, Any]:
 
 @customers.post("/<uuid:customer_id>/erase")
 @requires("customer:delete")
+@slow
 @customers.answers(200, schemas.Customer, message="Personal data erased.")
 def erase_customer(customer_id: UUID) -> Customer:
     """Erase the personal data of a customer, for good, in all services."""
@@ -167,6 +172,7 @@ def erase_customer(customer_id: UUID) -> Customer:
 
 @customers.post("/batch/upsert")
 @requires("customer:write")
+@slow
 @customers.accepts(schemas.BatchUpsert)
 @customers.answers(200, schemas.BatchResults, message="Batch done; see the results.")
 def upsert_batch(data: dict[str, Any]) -> dict[str, Any]:
@@ -179,6 +185,7 @@ def upsert_batch(data: dict[str, Any]) -> dict[str, Any]:
 
 @customers.get("/export.csv")
 @requires("customer:manage")
+@slow
 @customers.filters(schemas.Selection)
 @customers.answers(200)
 def export_customers(selection: dict[str, Any]) -> Response:
@@ -190,6 +197,7 @@ def export_customers(selection: dict[str, Any]) -> Response:
 
 @customers.post("/import")
 @requires("customer:write")
+@slow
 @customers.doc(requestBody=UPLOAD)
 @customers.filters(schemas.ImportOptions)
 @customers.answers(202, schemas.Import, message="Import started; its progress is at /customers/imports/<id>.")

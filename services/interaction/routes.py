@@ -10,6 +10,7 @@ from kit import idempotency, sheets
 from kit.blueprint import Blueprint
 from kit.idempotency import key_required
 from kit.identity import internal, requires
+from kit.lanes import slow
 from kit.outbox import listener
 from kit.pages import Page
 from kit.schema import PageQuery, Removal
@@ -216,6 +217,7 @@ def show_statement(period: dict[str, Any], customer_id: UUID) -> domain.Statemen
 
 @customers.get("/<uuid:customer_id>/statement.csv")
 @requires("transaction:read")
+@slow
 @customers.filters(schemas.StatementPeriod)
 @customers.answers(200)
 def download_statement(period: dict[str, Any], customer_id: UUID) -> Response:
@@ -235,6 +237,7 @@ def list_transactions(filters: dict[str, Any]) -> Page:
 
 @transactions.get("/summary")
 @requires("transaction:read")
+@slow
 @transactions.filters(schemas.Grouping)
 @transactions.answers(200, schemas.Summary)
 def summarise_transactions(grouping: dict[str, Any]) -> dict[str, Any]:

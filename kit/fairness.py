@@ -1,0 +1,206 @@
+"""Places that everybody shares fairly, so that no tenant keeps the others waiting.
+
+Each room has so many places. A share adapts to the free places (the dynamic thresholds of Choudhury and Hahne, "Dynamic
+queue length thresholds for shared-memory packet switches", 1998): a tenant may take a place while it holds fewer than
+twice the free ones, a person while they hold fewer than the free ones, and the last free place belongs to a tenant that
+holds none. So one tenant alone gets about two thirds of a room, n busy ones get 2 / (2n + 1) of it each, and a tenant
+that comes anew finds a free place.
+
+Who finds none waits in a queue, without a thread where the server can suspend a request. The next place goes to the
+waiting tenant that holds the fewest places and has held them for the shortest time lately.
+"""
+
+import os
+import select
+import socket
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Hashable
+from typing import NamedTuple
+
+MOST_WAITING = 100  # requests of one person in one queue; a page or a batch of an honest client has fewer
+HALVING_S = 10.0  # the half-life of the seconds that a tenant has held places
+
+
+class Who(NamedTuple):
+    """Whose requests share a place: a tenant and one of its people; or an address, where nobody is logged in."""
+
+    tenant: Hashable
+    person: Hashable = None
+
+
+class Room:
+    """A number of places."""
+
+    def __init__(self, places: int) -> None:
+        self.places = self.free = places
+        self._held: Counter[Hashable] = Counter()
+
+    def admits(self, who: Who) -> bool:
+        """Return whether a place is free for this tenant and person."""
+        held = self._held[who.tenant]
+        if not held or not self.free:
+            return self.free > 0
+        return self.free > 1 and held < 2 * self.free and self._held[who] < self.free
+
+    def held(self, who: Who) -> int:
+        """Return the number of places that the tenant holds."""
+        return self._held[who.tenant]
+
+    def enter(self, who: Who) -> None:
+        """Take a place."""
+        self.free -= 1
+        self._held[who.tenant] += 1
+        self._held[who] += 1
+
+    def leave(self, who: Who) -> None:
+        """Give a place back."""
+        self.free += 1
+        for key in (who.tenant, who):
+            self._held[key] -= 1
+            if not self._held[key]:
+                del self._held[key]
+
+
+class Signal:
+    """A descriptor that becomes readable once. It is always writable, by which a server ends a wait for it."""
+
+    def __init__(self) -> None:
+        self._ends: tuple[socket.socket, ...] = ()
+        if hasattr(os, "eventfd"):
+            self._number = self._writer = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        else:
+            self._ends = socket.socketpair()
+            self._number, self._writer = (end.fileno() for end in self._ends)
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait for."""
+        return self._number
+
+    def give(self) -> None:
+        """Make the descriptor readable."""
+        os.write(self._writer, (1).to_bytes(8, "little"))  # an eventfd takes a number of eight bytes
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        if not self._ends:
+            os.close(self._number)
+        for end in self._ends:
+            end.close()
+
+
+class Turn:
+    """A request's place in each of some rooms, or its position in the queue for them."""
+
+    __slots__ = ("_gate", "entered", "is_granted", "rooms", "signal", "who")
+
+    def __init__(self, gate: "Gate", who: Who, rooms: tuple[Room, ...]) -> None:
+        self._gate, self.who, self.rooms = gate, who, rooms
+        self.is_granted = False
+        self.entered = 0.0
+        self.signal: Signal | None = None
+
+    @property
+    def is_refused(self) -> bool:
+        """Return whether the queue was too long to join it."""
+        return not self.is_granted and self.signal is None
+
+    @property
+    def is_at_its_share(self) -> bool:
+        """Return whether the tenant's own requests are in the way, rather than those of others."""
+        return any(room.held(self.who) and not room.admits(self.who) for room in self.rooms)
+
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable when the turn comes."""
+        assert self.signal is not None
+        return self.signal.fileno()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait in this thread; return whether the turn has come."""
+        if not self.is_granted and self.signal is not None:
+            poll = select.poll()
+            poll.register(self.signal.fileno(), select.POLLIN)
+            poll.poll(max(0.0, seconds) * 1000)
+        return self.is_granted
+
+    def leave(self) -> None:
+        """Give the places back, or leave the queue. A second call does nothing."""
+        self._gate.leave(self)
+
+
+class Gate:
+    """Lets requests into rooms, and keeps the queues of those that wait. One lock guards all of its rooms."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._queues: dict[tuple[Who, tuple[Room, ...]], deque[Turn]] = {}
+        self._spent_s: dict[Hashable, float] = {}
+        self._halved = time.monotonic()
+
+    def ask(self, who: Who, rooms: tuple[Room, ...]) -> Turn:
+        """Ask for a place in each of the rooms, all at once. Every turn has to leave in the end."""
+        turn = Turn(self, who, rooms)
+        with self._lock:
+            queue = self._queues.get((who, rooms))
+            if queue is None and self._admits(who, rooms):
+                self._enter(turn)
+            elif queue is None or len(queue) < MOST_WAITING:
+                turn.signal = Signal()
+                self._queues.setdefault((who, rooms), deque()).append(turn)
+        return turn
+
+    def leave(self, turn: Turn) -> None:
+        """End a turn, and let those in whose turn has come."""
+        with self._lock:
+            if turn.is_granted:
+                turn.is_granted = False
+                self._spend(turn)
+                for room in turn.rooms:
+                    room.leave(turn.who)
+                self._admit()
+            elif turn.signal is not None:
+                self._forget(turn)
+            signal, turn.signal = turn.signal, None
+        if signal is not None:
+            signal.close()
+
+    def _admits(self, who: Who, rooms: tuple[Room, ...]) -> bool:
+        return all(room.admits(who) for room in rooms)
+
+    def _enter(self, turn: Turn) -> None:
+        turn.is_granted, turn.entered = True, time.monotonic()
+        for room in turn.rooms:
+            room.enter(turn.who)
+
+    def _forget(self, turn: Turn) -> None:
+        key = (turn.who, turn.rooms)
+        queue = self._queues.get(key)
+        if queue is not None and turn in queue:
+            queue.remove(turn)
+            if not queue:
+                del self._queues[key]
+
+    def _admit(self) -> None:
+        while True:
+            keys = [key for key in self._queues if self._admits(*key)]
+            if not keys:
+                return
+            turn = self._queues[min(keys, key=self._precedence)][0]
+            self._forget(turn)
+            self._enter(turn)
+            assert turn.signal is not None
+            turn.signal.give()
+
+    def _precedence(self, key: tuple[Who, tuple[Room, ...]]) -> tuple[float, ...]:
+        who, rooms = key
+        held = max(room.held(who) for room in rooms)
+        return held, self._spent_s.get(who.tenant, 0.0), self._spent_s.get(who, 0.0)
+
+    def _spend(self, turn: Turn) -> None:
+        now = time.monotonic()
+        if now - self._halved > HALVING_S:
+            self._spent_s = {key: spent / 2 for key, spent in self._spent_s.items() if spent > 0.001}
+            self._halved = now
+        for key in (turn.who.tenant, turn.who):
+            self._spent_s[key] = self._spent_s.get(key, 0.0) + now - turn.entered

@@ -1,0 +1,100 @@
+"""Which places a request needs before a service works on it: ordinary requests and slow ones have lanes of their own.
+
+A service works on half as many ordinary requests as the process has threads. A view marked `@slow` (a batch, an import,
+an export, a report) goes into the slow lane of the process instead, so that such requests of whatever tenant leave the
+ordinary places alone. Siblings have their own bound (`kit.client`), and probes have none.
+"""
+
+import re
+import time
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Any, TypeVar
+
+from kit.config import WEB_THREADS
+from kit.errors import Problem, TooManyRequests, Unavailable
+from kit.fairness import Gate, Room, Turn, Who
+from kit.waiting import Suspend
+
+QUEUE_S = 2.0
+REFUSAL = "alicerce.refusal"  # in an environ: the problem that the app answers instead of the view
+IS_WHOLE = "alicerce.is_whole"  # likewise: whether the answer is complete before any of it is sent
+HELD = "X-Internal-Held-Ms"  # of an answer: the time for which the request held its place
+UNBOUNDED = ("/internal/",)
+
+View = TypeVar("View")
+
+
+class TooManyAtOnce(TooManyRequests):
+    """Your organisation has as many requests under way here as it may. Let some end, then send fewer at once."""
+
+
+class Busy(Unavailable):
+    """This service has more to do than it can. Try again shortly."""
+
+
+class Process:
+    """The rooms that all services of a process share."""
+
+    def __init__(self) -> None:
+        threads = WEB_THREADS()
+        self.gate = Gate()
+        self.all = Room(max(1, threads - 2))  # two threads are left for siblings and probes
+        self.slow = Room(max(2, threads // 8))
+
+
+@cache
+def process() -> Process:
+    """Return the rooms of this process."""
+    return Process()
+
+
+def slow(view: View) -> View:
+    """Mark a view whose requests take long by their nature."""
+    view.is_slow = True  # type: ignore[attr-defined]
+    return view
+
+
+class Lanes:
+    """The lanes of one service. `operations` are method, rule and view of each of its routes."""
+
+    def __init__(self, operations: Iterable[tuple[str, str, Any]], bare: Iterable[str]) -> None:
+        shared = process()
+        self.gate = shared.gate
+        self.ordinary = (Room(max(1, WEB_THREADS() // 2)), shared.all)
+        self.slow = (shared.slow, shared.all)
+        self._bare = frozenset(bare)
+        rules = [f"{method} {_pattern(rule)}" for method, rule, view in operations if hasattr(view, "is_slow")]
+        self._is_slow = re.compile(f"(?:{'|'.join(rules)})/?" if rules else r"(?!)").fullmatch
+
+    def ask(self, environ: dict[str, Any]) -> Turn | None:
+        """Ask for a request's place. None when it needs none."""
+        path = environ["PATH_INFO"]
+        if path in self._bare or path.startswith(UNBOUNDED):
+            return None
+        is_slow = self._is_slow(f"{environ['REQUEST_METHOD']} {path}")
+        return self.gate.ask(who(environ), self.slow if is_slow else self.ordinary)
+
+
+def _pattern(rule: str) -> str:
+    return "[^/]+".join(re.escape(part) for part in re.split(r"<[^>]+>", rule))
+
+
+def who(environ: dict[str, Any]) -> Who:
+    """Return whose request it is, as its headers say: the gateway sets them, and the identity is compared with them."""
+    person = environ.get("HTTP_X_USER_ID")
+    address = environ.get("HTTP_X_FORWARDED_FOR") or environ.get("REMOTE_ADDR", "")
+    return Who(environ.get("HTTP_X_TENANT_ID") or person or address, person)
+
+
+def queue(turn: Turn, suspend: Suspend) -> Iterator[bytes]:
+    """Yield an empty piece for each wait, until the turn has come or has been waited for long enough."""
+    ends = time.monotonic() + QUEUE_S
+    while not (turn.is_granted or turn.is_refused) and time.monotonic() < ends:
+        suspend(turn.fileno(), ends)
+        yield b""
+
+
+def refusal(turn: Turn) -> Problem:
+    """Return the answer to a request whose turn did not come."""
+    return TooManyAtOnce(retry_after_s=1) if turn.is_at_its_share else Busy(retry_after_s=1)
