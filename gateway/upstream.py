@@ -184,8 +184,8 @@ class Upstream:
     def __init__(self, service: str, transport: Transport) -> None:
         self.service, self.transport = service, transport
         self._gate = Gate()
-        self.threads = (Room(max(1, WEB_THREADS() // 2)),)
-        self.suspended = (Room(WEB_THREADS() * SUSPENDED),)
+        self.threads = Room(max(1, WEB_THREADS() // 2))
+        self.suspended = Room(WEB_THREADS() * SUSPENDED)
 
     def get(self, target: str, seconds: float) -> Answer:
         """Ask it something of the gateway's own. Raises what `send` raises."""
@@ -195,7 +195,7 @@ class Upstream:
     def send(self, request: Request) -> Answer:
         """Forward a request and wait in this thread. Raises UpstreamBusy, and what its transport raises."""
         yielding()
-        turn = self._gate.ask(request.who, self.threads)
+        turn = self._gate.ask(request.who, (self.threads,))
         try:
             if not turn.wait(min(QUEUE_S, request.left())):
                 raise UpstreamBusy(upstream=self.service, retry_after_s=1)
@@ -207,7 +207,7 @@ class Upstream:
 
     def ask(self, request: Request, suspend: Suspend) -> Generator[bytes, None, Answer]:
         """Forward a request without holding a thread: an empty piece for each wait. Raises what `send` raises."""
-        turn = self._gate.ask(request.who, self.suspended)
+        turn = self._gate.ask(request.who, (self.suspended,))
         pending, answer = None, None
         try:
             if not turn.is_granted:  # the service has a queue already

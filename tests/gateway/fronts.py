@@ -25,7 +25,9 @@ TABLE = (
         credentials=True,
     ),
 )
-OFF = dict.fromkeys([f"RATE_LIMIT_{whose}" for whose in ("ADDRESS", "LOGIN", "USER", "TENANT", "KEY")], "0")
+OFF = dict.fromkeys(
+    [f"RATE_LIMIT_{whose}" for whose in ("ADDRESS", "LOGIN", "USER", "TENANT", "TENANT_SECONDS", "KEY")], "0"
+)
 
 
 @dataclass

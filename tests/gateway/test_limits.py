@@ -13,7 +13,8 @@ from kit.config import ConfigurationError
 from tests.api import Answer, Api, Person, add_member
 from tests.gateway.fronts import Build, Front, building
 
-DEFAULTS = ("RATE_LIMIT_ADDRESS", "RATE_LIMIT_LOGIN", "RATE_LIMIT_USER", "RATE_LIMIT_TENANT", "RATE_LIMIT_KEY")
+LIMITS = ("ADDRESS", "LOGIN", "USER", "TENANT", "TENANT_SECONDS", "KEY")
+DEFAULTS = [f"RATE_LIMIT_{whose}" for whose in LIMITS]
 
 
 @dataclass
@@ -79,6 +80,17 @@ def test_a_refused_request_takes_nothing_so_that_waiting_helps(clock: Clock) -> 
     assert all(limit.take("a").wait_s == 1 for _ in range(1000))
     clock.forward(1)
     assert limit.take("a").wait_s == 0
+
+
+def test_what_was_used_is_charged_be_it_more_than_was_left(clock: Clock) -> None:
+    limit = Limit("test", 60, clock)
+    limit.charge("a", 59.5)
+    assert limit.take("a", 0).wait_s == 0
+    limit.charge("a", 40)
+    assert [limit.take("a", 0).wait_s for _ in range(3)] == [40] * 3
+    clock.forward(40)
+    assert limit.take("a", 0).wait_s == 0
+    assert limit.take("b").left == 59
 
 
 def test_a_bucket_never_holds_more_than_its_quota(clock: Clock) -> None:
@@ -213,6 +225,28 @@ def test_a_tenant_is_limited_and_a_person_who_is_refused_does_not_use_it_up(buil
     assert statuses(lambda: mine.get("/api/things"), 9) == [200, 200, *[429] * 7]
     assert theirs.get("/api/things").status == 200
     assert theirs.get("/api/things").problem(429, "too_many_requests")["limit"] == "tenant"
+
+
+def test_a_tenant_is_limited_by_the_seconds_that_services_work_for_it(
+    build: Build, clock: Clock, owner: Person, stranger: Person
+) -> None:
+    member = add_member(owner, "member")
+    front = build(RATE_LIMIT_TENANT_SECONDS="60")
+    mine, theirs, others = (Api(front, person.token) for person in (owner, member, stranger))
+    front.service.headers.append(("X-Internal-Held-Ms", "40000"))
+    assert [one.get("/api/things").status for one in (mine, theirs, mine)] == [200, 200, 429]  # charged with 80 of 60 s
+    refused = theirs.get("/api/things")
+    assert refused.problem(429, "too_many_requests")["limit"] == "work"
+    assert refused.headers["Retry-After"] == "20"
+    assert others.get("/api/things").status == 200
+    clock.forward(20)
+    assert mine.get("/api/things").status == 200
+
+
+def test_the_time_that_a_request_took_is_not_told_to_clients(build: Build, owner: Person) -> None:
+    front = build()
+    front.service.headers.append(("X-Internal-Held-Ms", "40000"))
+    assert not any("held" in name.lower() for name, _ in Api(front, owner.token).get("/api/things").headers)
 
 
 def test_visitors_with_one_publishable_key_share_its_quota_and_who_is_logged_in_does_not_use_it(

@@ -5,16 +5,18 @@ import socket
 import threading
 import time
 from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
 
 from gateway.framing import MOST_INTERIM
-from gateway.upstream import Answer, Request, Upstream, UpstreamBroken, UpstreamBusy, UpstreamTimeout
+from gateway.upstream import SUSPENDED, Answer, Request, Upstream, UpstreamBroken, UpstreamBusy, UpstreamTimeout
 from gateway.wire import Http
 from tests.gateway.upstreams import Conversation, Server, request, saying
 
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 THREADS = 4
+ROOM = THREADS * SUSPENDED
 
 
 class Asked:
@@ -53,7 +55,7 @@ class Place:
         self.http = Http("echo", self.server.url)
         self.upstream = Upstream("echo", self.http)
 
-    def ask(self, method: str = "GET", **fields: float) -> Asked:
+    def ask(self, method: str = "GET", **fields: Any) -> Asked:
         return Asked(self.upstream, request(method, **fields))
 
     @property
@@ -84,7 +86,7 @@ def test_an_answer_is_had_and_its_connection_used_again(places: list[Place]) -> 
     place = before(places, saying(GOOD))
     for _ in range(5):
         assert place.ask().answer() == b"ok"
-        assert place.state == (THREADS, 1)
+        assert place.state == (ROOM, 1)
     assert len(place.server.connections) == 1
 
 
@@ -128,9 +130,9 @@ def test_who_is_not_waited_for_any_more_leaves_nothing_behind(places: list[Place
     for _ in range(THREADS * 2):
         asked = place.ask()
         assert asked.step() is None
-        assert place.state == (THREADS - 1, 0)
+        assert place.state == (ROOM - 1, 0)
         asked.steps.close()
-        assert place.state == (THREADS, 0)
+        assert place.state == (ROOM, 0)
         with pytest.raises(OSError):
             socket.socket(fileno=asked.awaited[0][0]).detach()
 
@@ -140,7 +142,7 @@ def test_a_time_that_is_over_gives_everything_back(places: list[Place]) -> None:
     for _ in range(THREADS * 2):
         with pytest.raises(UpstreamTimeout):
             place.ask(seconds=0.01).answer()
-        assert place.state == (THREADS, 0)
+        assert place.state == (ROOM, 0)
 
 
 @pytest.mark.parametrize("said", [b"", b"garbage\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 100 Continue\r\n\r\n"])
@@ -153,7 +155,7 @@ def test_a_service_that_hangs_up_gives_everything_back(places: list[Place], said
     for _ in range(THREADS * 2):
         with pytest.raises(UpstreamBroken):
             place.ask().answer()
-        assert place.state == (THREADS, 0)
+        assert place.state == (ROOM, 0)
 
 
 def test_a_service_that_says_continue_for_ever_is_given_up(places: list[Place]) -> None:
@@ -170,7 +172,7 @@ def test_a_service_that_says_continue_for_ever_is_given_up(places: list[Place]) 
             assert asked.step() is None
             go.release()
             asked.wait()
-    assert place.state == (THREADS, 0)
+    assert place.state == (ROOM, 0)
 
 
 @pytest.mark.parametrize(("method", "times"), [("GET", 3), ("PUT", 3), ("POST", 2)])
@@ -196,18 +198,18 @@ def test_only_what_is_safe_to_repeat_is_sent_again_after_a_kept_connection_died(
         assert asked.answer() == b"ok"
         assert len({number for number, _ in asked.awaited}) <= 2
     assert len(place.server.requests) == times
-    assert place.state[0] == THREADS
+    assert place.state[0] == ROOM
 
 
 def test_a_slow_service_holds_so_many_and_leaves_the_others_alone(places: list[Place]) -> None:
     slow, other = before(places, lambda *_: None), before(places, saying(GOOD))
-    held = [slow.ask() for _ in range(THREADS)]
+    held = [slow.ask(tenant=number) for number in range(ROOM)]
     for asked in held:
         assert asked.step() is None
     with pytest.raises(UpstreamBusy):
-        slow.ask().step()
+        slow.ask(tenant=ROOM).step()
     # Who asks without being suspended, for the pages of health for one, has places of its own.
-    assert slow.upstream.bulkhead.free == THREADS // 2
+    assert slow.upstream.threads.free == THREADS // 2
     assert other.ask().answer() == b"ok"
     held.pop().steps.close()
     assert slow.ask().step() is None

@@ -196,7 +196,8 @@ def test_a_stuck_service_holds_half_of_the_threads_and_no_more(monkeypatch: pyte
     transport.mount("stuck", stuck)
     upstream = Upstream("stuck", InProcess("stuck"))
     try:
-        threads = [threading.Thread(target=lambda: text(upstream.send(request()))) for _ in range(2)]
+        asked = [request(tenant=number) for number in range(2)]
+        threads = [threading.Thread(target=lambda one=one: text(upstream.send(one))) for one in asked]
         for thread in threads:
             thread.start()
         for _ in threads:

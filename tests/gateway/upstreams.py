@@ -9,6 +9,7 @@ from typing import Any
 
 from gateway.upstream import Request
 from gateway.wire import Http
+from kit.fairness import Who
 
 Conversation = Callable[[socket.socket, bytes], None]
 
@@ -83,5 +84,7 @@ def saying(answer: bytes) -> Conversation:
 
 
 def request(method: str = "GET", target: str = "/things", seconds: float = 5.0, **fields: Any) -> Request:
-    """A request with a deadline."""
-    return Request(method, target, fields.get("headers", []), fields.get("body", b""), time.monotonic() + seconds)
+    """A request with a deadline, of a `tenant`."""
+    who = Who(fields.get("tenant", "one"))
+    ends = time.monotonic() + seconds
+    return Request(method, target, fields.get("headers", []), fields.get("body", b""), ends, who)

@@ -83,7 +83,14 @@ def body(client: socket.socket) -> bytes:
 def serving(folder: Path, kind: str, app: str = "speaking", more: str = "", **settings: str) -> Iterator[Served]:
     """From its start to its end, which has to be a good one."""
     (folder / "configuration.py").write_text(CONFIGURATION.format(kind=kind) + more)
-    words = [sys.executable, "-m", "gunicorn", "-c", str(folder / "configuration.py"), f"tests.kit.called:{app}"]
+    words = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "-c",
+        str(folder / "configuration.py"),
+        app if ":" in app else f"tests.kit.called:{app}",
+    ]
     log = folder / "log"
     with (
         socket.create_server(("127.0.0.1", 0), backlog=128) as listener,
