@@ -24,3 +24,8 @@ PERMISSIONS: dict[str, frozenset[str]] = {
 def permissions(roles: list[str]) -> frozenset[str]:
     """Everything that these roles grant; an unknown role grants nothing."""
     return frozenset().union(*(PERMISSIONS.get(role, frozenset()) for role in roles))
+
+
+def may_manage(role: str) -> bool:
+    """Return whether a role manages members."""
+    return "*:manage" in permissions([role])

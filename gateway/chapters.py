@@ -23,8 +23,8 @@ CHAPTERS = (
     Chapter("Tenants", "The companies that people work in, and how each likes things.", ("/api/tenants",)),
     Chapter(
         "Members",
-        "Who works in a tenant, and in which role.",
-        ("/api/tenants/<id>/members", "/api/tenants/<id>/leave"),
+        "Who works in a tenant and in which role; and memberships that are offered, until the person accepts.",
+        ("/api/tenants/<id>/members", "/api/tenants/<id>/offers", "/api/tenants/offers", "/api/tenants/<id>/leave"),
     ),
     Chapter("Customers", "The people and companies that a tenant does business with.", ("/api/customers",)),
     Chapter(

@@ -63,6 +63,11 @@ TABLE = (
         POST   /tenants/<id>/members
         PUT    /tenants/<id>/members/<id>
         DELETE /tenants/<id>/members/<id>
+        GET    /tenants/<id>/offers
+        DELETE /tenants/<id>/offers/<id>
+        GET    /tenants/offers
+        POST   /tenants/offers/<id>/accept
+        POST   /tenants/offers/<id>/decline
         """,
     ),
     Door(

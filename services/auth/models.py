@@ -37,6 +37,11 @@ class User(db.Model, UserOwned, Stamped):
     is_active: Mapped[bool] = mapped_column(default=True)
     is_platform_admin: Mapped[bool] = mapped_column(default=False)
 
+    @property
+    def identifiers(self) -> list[str]:
+        """Return the address and user name of the person, as they were registered."""
+        return [self.email] + ([self.username] if self.username else [])
+
 
 class Session(db.Model, UserOwned, Record):
     """One login: the family of its refresh tokens, and the tenant it works in."""

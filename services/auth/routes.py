@@ -1,6 +1,7 @@
 """Auth over HTTP."""
 
 from typing import Any
+from uuid import UUID
 
 from flask import request
 
@@ -102,13 +103,12 @@ def jwks() -> dict[str, Any]:
     return keyring().published(ACCESS_COMPONENT)
 
 
-@siblings.get("/users")
+@siblings.get("/users/<uuid:user_id>")
 @internal("tenant")
-@siblings.filters(schemas.Identifier)
 @siblings.answers(200, schemas.Person)
-def find_person(query: dict[str, Any]) -> models.User:
-    """The person behind an e-mail address, user name or id."""
-    return domain.find_person(**query)
+def get_person(user_id: UUID) -> models.User:
+    """Show a person to tenant."""
+    return domain.get_person(user_id)
 
 
 blueprints = (auth, siblings, feed(models.db, models.Revocation))

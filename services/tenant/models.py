@@ -1,16 +1,21 @@
 """The nouns of tenant."""
 
+from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column, synonym
 
-from kit.db import Database, Stamped, TenantOwned
+from contracts import roles
+from kit.db import Database, Record, Stamped, TenantOwned, UserOwned, one_of
 from kit.idempotency import replay_table
 from kit.revocation import revocation_table
 
 db = Database()
+
+# Not owner: an address is not verified yet, so that a member is seen before they get all power over the tenant.
+OFFERED_ROLES = tuple(role for role in roles.TENANT_ROLES if role != roles.OWNER)
 
 
 class Tenant(db.Model, TenantOwned, Stamped):
@@ -37,6 +42,43 @@ class Membership(db.Model, TenantOwned, Stamped):
     role: Mapped[str]
     name: Mapped[str]
     email: Mapped[str]
+
+
+class Offer(db.Model, TenantOwned, Record):
+    """A membership that waits for a person's consent; it holds only what its manager wrote.
+
+    `identifier` is as it was typed, `addressee` the form in which auth keeps identifiers. There is at most one for an
+    addressee in a tenant, and nothing that the person does but accept changes it.
+    """
+
+    # `everywhere`: a person looks for their own addresses in all tenants.
+    __fence__: ClassVar = ("tenant", "everywhere")
+    __table_args__ = (
+        one_of("role", OFFERED_ROLES),
+        Index("uq_offer_addressee", "tenant_id", "addressee", unique=True),
+        Index("ix_offer_addressee", "addressee"),
+    )
+    identifier: Mapped[str]
+    addressee: Mapped[str]
+    role: Mapped[str]
+    offered_by: Mapped[UUID]
+    expires_at: Mapped[datetime]
+    withdrawn_at: Mapped[datetime | None]
+
+    @property
+    def state(self) -> str:
+        """Return the state that a manager may see, which is the same whatever the person did."""
+        return "pending"
+
+
+class Refusal(db.Model, UserOwned):
+    """A person does not see what a tenant offers before `until`. It is the person's, and no tenant can read it."""
+
+    # `everywhere`: a manager who removes a member ends the offers from before.
+    __fence__: ClassVar = ("user", "everywhere")
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    until: Mapped[datetime]
 
 
 Revocation = revocation_table(db)

@@ -95,10 +95,10 @@ def list_members(page: dict[str, Any], tenant_id: UUID) -> Page:
 @tenants.post("/<uuid:tenant_id>/members")
 @requires("member:manage")
 @tenants.accepts(schemas.NewMember)
-@tenants.answers(201, schemas.Member, message="Member added.")
-def add_member(data: dict[str, Any], tenant_id: UUID) -> models.Membership:
-    """Let a registered person in."""
-    return domain.add_member(tenant_id, **data)
+@tenants.answers(202, schemas.Offer, message="Offered. Who goes by this address or name can accept after logging in.")
+def offer_membership(data: dict[str, Any], tenant_id: UUID) -> models.Offer:
+    """Offer a membership; the person accepts it or not."""
+    return domain.offer_membership(tenant_id, **data)
 
 
 @tenants.put("/<uuid:tenant_id>/members/<uuid:user_id>")
@@ -116,6 +116,48 @@ def change_role(data: dict[str, Any], tenant_id: UUID, user_id: UUID) -> models.
 def remove_member(tenant_id: UUID, user_id: UUID) -> None:
     """Take a person out of the tenant."""
     domain.remove_member(tenant_id, user_id)
+
+
+@tenants.get("/<uuid:tenant_id>/offers")
+@requires("member:manage")
+@tenants.filters(PageQuery)
+@tenants.answers(200, schemas.Offer)
+def list_offers(page: dict[str, Any], tenant_id: UUID) -> Page:
+    """List the memberships that a tenant offers."""
+    return domain.list_offers(tenant_id, **page)
+
+
+@tenants.delete("/<uuid:tenant_id>/offers/<uuid:offer_id>")
+@requires("member:manage")
+@tenants.answers(200, message="Offer withdrawn.")
+def withdraw_offer(tenant_id: UUID, offer_id: UUID) -> None:
+    """Withdraw an offer."""
+    domain.withdraw_offer(tenant_id, offer_id)
+
+
+@tenants.get("/offers")
+@requires()
+@tenants.filters(PageQuery)
+@tenants.answers(200, schemas.ReceivedOffer)
+def list_received_offers(page: dict[str, Any]) -> Page:
+    """List the memberships that are offered to oneself."""
+    return domain.list_received_offers(**page)
+
+
+@tenants.post("/offers/<uuid:offer_id>/accept")
+@requires()
+@tenants.answers(200, schemas.Membership, message="Accepted. Switch to the tenant to work in it.")
+def accept_offer(offer_id: UUID) -> Any:
+    """Accept a membership that is offered to oneself."""
+    return domain.accept_offer(offer_id)
+
+
+@tenants.post("/offers/<uuid:offer_id>/decline")
+@requires()
+@tenants.answers(200, message="Declined. The tenant is not told, and cannot ask again for 30 days.")
+def decline_offer(offer_id: UUID) -> None:
+    """Decline a membership that is offered to oneself."""
+    domain.decline_offer(offer_id)
 
 
 @tenants.post("/<uuid:tenant_id>/leave")

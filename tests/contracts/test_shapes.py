@@ -8,12 +8,12 @@ from flask import g
 from contracts import auth, revocations, tenant
 from kit import clock
 from kit.errors import BadGateway, NotFound, Problem, Unavailable
-from tests.api import Person, add_member
+from tests.api import Person, add_member, join, new_person
 from tests.services.helpers import app_of, unreachable
 
 
 def test_auth_reads_memberships_the_oldest_first(owner: Person, stranger: Person) -> None:
-    stranger.post(f"/api/tenants/{stranger.tenant_id}/members", {"email": owner.email, "role": "admin"}).ok(201)
+    join(stranger, owner, "admin")
     with app_of("auth").app_context():
         g.component = "auth"
         found = tenant.memberships_of(UUID(owner.user_id))
@@ -33,15 +33,17 @@ def test_provisioning_twice_changes_nothing(platform: object) -> None:
     assert [membership.role for membership in made] == ["owner", "member", "owner", "member"]
 
 
-def test_tenant_finds_people_by_any_identifier(owner: Person) -> None:
+def test_tenant_reads_a_person_by_id_and_by_nothing_else(platform: object) -> None:
+    person = new_person(platform, username=f"U{uuid4().hex}")
     with app_of("tenant").app_context():
         g.component = "tenant"
-        for identifier in (owner.email, owner.email.upper(), owner.user_id):
-            assert str(auth.find_person(identifier).id) == owner.user_id
-        for identifier in (str(uuid4()), "nobody@example.com", "%", "a/b?c=d&e"):
+        found = auth.person_of(UUID(person.user_id))
+        assert (str(found.id), found.email) == (person.user_id, person.email)
+        assert found.identifiers == [person.email, person.get("/auth/me").ok()["user"]["username"]]
+        for identifier in (uuid4(), person.email, found.identifiers[1], "%"):
             with pytest.raises(Problem) as raised:
-                auth.find_person(identifier)
-            assert (raised.value.status, raised.value.code) == (404, "no_such_user")
+                auth.person_of(identifier)  # type: ignore[arg-type]
+            assert raised.value.status == 404
 
 
 def test_a_wrong_caller_is_refused(owner: Person) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from tests.api import Answer, Api, Person, add_member
+from tests.api import Answer, Api, Person, add_member, join
 from tests.topologies import eventually
 
 CUSTOMERS = "/api/customers"
@@ -92,7 +92,7 @@ def test_colleagues_may_do_what_their_roles_allow(register: Callable[..., Person
 def test_a_person_switches_between_tenants(register: Callable[..., Person]) -> None:
     owner, guest = register(), register()
     home = guest.tenant_id
-    owner.post(f"/api/tenants/{owner.tenant_id}/members", {"email": guest.email, "role": "member"}).ok(201)
+    join(owner, guest)
     owner.post(CUSTOMERS, {"name": "Ana"}).ok(201)
     grant = guest.post("/auth/switch-tenant", {"tenant_id": owner.tenant_id}).ok()
     there = Api(guest.target, grant["access_token"])

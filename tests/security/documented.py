@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 from importlib import import_module
 from typing import Any
 
-from tests.api import Answer, Api, Person, new_person
+from tests.api import Answer, Api, Person, add_member, new_person
 
 JSON = "application/json"
 KEY = "Idempotency-Key"
@@ -127,6 +127,10 @@ class World:
 
     def make(self, collection: str, ids: dict[str, str]) -> str:
         """Make a record in a collection; its id."""
+        if collection.endswith("/members"):  # by consent, which is no single request
+            return add_member(self.person, "member").user_id
+        if collection.endswith("/offers"):
+            return self.offer(to_oneself=collection == "/api/tenants/offers")
         (maker,) = [one for one in self.found if one.creates and collection in (one.path, one.path + "s")]
         address = maker.path.format(**ids)
         answer = self.call(maker, address)
@@ -134,7 +138,14 @@ class World:
             answer = self.call(maker, address, maker.example)
         assert answer.status in (201, 202), (maker, answer)
         record = record_in(answer.json)
-        return str(record.get("id") or record["user_id"])
+        return str(record["id"])
+
+    def offer(self, *, to_oneself: bool) -> str:
+        """Make an offer of a membership, to this person or by it; its id."""
+        other = new_person(self.target)
+        manager, person = (other, self.person) if to_oneself else (self.person, other)
+        answer = manager.post(f"/api/tenants/{manager.tenant_id}/members", {"email": person.email})
+        return str(answer.ok(202)["offer"]["id"])
 
     def call(self, operation: Operation, address: str, body: Any = None, **headers: str) -> Answer:
         """Do it once: with a small body that it takes when none is given, and a new key where keys are taken."""

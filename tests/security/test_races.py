@@ -29,6 +29,7 @@ DECIDED_ELSEWHERE = {
     "uq_transaction_reverses_id": "POST /api/customers/{customer_id}/transactions/{transaction_id}/reverse",
     "uq_transaction_idempotency_key": "POST /api/customers/{customer_id}/transactions",
     "uq_publishable_key_tenant_id": "POST /api/products/catalogue/rotate-key",
+    "uq_offer_addressee": "POST /api/tenants/{tenant_id}/members",
 }
 
 

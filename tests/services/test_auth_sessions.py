@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from contracts.roles import permissions
 from kit import clock
 from services.auth.models import RefreshToken, Session
-from tests.api import PASSWORD, Api, Person, add_member
+from tests.api import PASSWORD, Api, Person, add_member, join
 from tests.services.helpers import app_of, raced, statuses, unreachable
 
 LOGIN, REFRESH, LOGOUT = "/auth/login", "/auth/refresh", "/auth/logout"
@@ -285,7 +285,7 @@ class TestPasswordChange:
 
 class TestSwitchTenant:
     def test_the_same_session_works_in_the_other_tenant(self, owner: Person, stranger: Person) -> None:
-        stranger.post(f"/api/tenants/{stranger.tenant_id}/members", {"email": owner.email, "role": "viewer"}).ok(201)
+        join(stranger, owner, "viewer")
         grant = owner.post(SWITCH, {"tenant_id": stranger.tenant_id}).ok()
         held = claims(grant["access_token"])
         assert (held["tenant_id"], held["roles"]) == (stranger.tenant_id, ["viewer"])
@@ -351,7 +351,7 @@ class TestValidateToken:
 
 class TestMe:
     def test_it_shows_oneself_and_all_ones_tenants(self, owner: Person, stranger: Person) -> None:
-        stranger.post(f"/api/tenants/{stranger.tenant_id}/members", {"email": owner.email}).ok(201)
+        join(stranger, owner)
         me = owner.get("/auth/me").ok()
         assert (me["user"]["id"], me["tenant_id"]) == (owner.user_id, owner.tenant_id)
         assert [(t["tenant_id"], t["role"]) for t in me["tenants"]] == [

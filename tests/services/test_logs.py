@@ -40,7 +40,7 @@ def test_no_secret_of_a_session_is_ever_logged(api: Api, written: pytest.LogCapt
     call = {"ds_notes": canary, "id_interaction_type": "call"}
     person.post(f"/api/customers/{other}/interactions/", call).ok(201)
     person.post("/api/products/", {"name": canary, "sku": canary, "price": "1.00"}).ok(201)
-    person.post(f"/api/tenants/{grant['tenant_id']}/members", {"email": f"y{email}", "role": "agent"})
+    person.post(f"/api/tenants/{grant['tenant_id']}/members", {"email": f"y{email}", "role": "viewer"}).ok(202)
     with unreachable("customer"):
         person.post(f"/api/customers/{other}/interactions/", call).problem(503, "unavailable")
     passwords = {"current_password": f"{canary}-password", "new_password": f"{canary}-second"}

@@ -1,15 +1,40 @@
 """People go, companies close, sessions end."""
 
 from scripts.collection_files.step import Chapter, Step
-from scripts.collection_files.story.people import COLLEAGUE, NEW_PASSWORD
+from scripts.collection_files.story.people import COLLEAGUE, NEW_PASSWORD, PASSWORD
 
 ENDING = Chapter(
     "12. People go",
     "Members leave or are taken out, a company is closed, and a session ends. What was revoked opens nothing any more.",
     (
         Step("tenant.leave", "Bruno leaves", token=COLLEAGUE),
-        Step("tenant.add_member", "Ana asks him back", {"email": "{{colleagueEmail}}", "role": "admin"}),
+        Step(
+            "tenant.offer_membership",
+            "Ana asks him back",
+            {"email": "{{colleagueEmail}}", "role": "admin"},
+            keeps={"offerId": "offer.id"},
+        ),
+        Step(
+            "auth.login",
+            "Bruno logs in, at home",
+            {"email": "{{colleagueEmail}}", "password": PASSWORD},
+            keeps={COLLEAGUE: "access_token"},
+        ),
+        Step("tenant.accept_offer", "He comes back", token=COLLEAGUE),
         Step("tenant.remove_member", "She thinks again"),
+        Step(
+            "tenant.offer_membership",
+            "She asks once more",
+            {"email": "{{colleagueEmail}}"},
+            keeps={"offerId": "offer.id"},
+        ),
+        Step(
+            "tenant.decline_offer",
+            "He has had enough",
+            about="Ana is not told, and cannot ask again for 30 days.",
+            token=COLLEAGUE,
+        ),
+        Step("tenant.list_offers", "It looks as if he had not answered", shows={"total": 1}),
         Step(
             "tenant.remove_member",
             "A company keeps an owner",

@@ -2,7 +2,7 @@
 
 from services.auth.domain.people import (
     change_password,
-    find_person,
+    get_person,
     login,
     logout,
     me,
@@ -15,7 +15,7 @@ from services.auth.domain.sessions import Grant, refresh, switch_tenant
 __all__ = [
     "Grant",
     "change_password",
-    "find_person",
+    "get_person",
     "login",
     "logout",
     "me",

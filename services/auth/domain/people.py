@@ -110,8 +110,17 @@ def find(identifier: str) -> User | None:
     return db.session.get(User, way.user_id)
 
 
+def get_person(user_id: UUID) -> User:
+    """Return an active person by id, for siblings. Raises NoSuchUser."""
+    db.act_for(user_id)
+    user = db.session.get(User, user_id)
+    if user is None or not user.is_active:
+        raise NoSuchUser
+    return user
+
+
 def find_person(identifier: str) -> User:
-    """An active person by id, e-mail address or user name, for siblings. Raises NoSuchUser.
+    """An active person by id, e-mail address or user name, for the command line. Raises NoSuchUser.
 
     An id comes first: somebody may have chosen another person's id as a user name.
     """

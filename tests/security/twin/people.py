@@ -5,7 +5,7 @@ from typing import Any
 
 from contracts.roles import ADMIN, OWNER, PERMISSIONS, TENANT_ROLES, VIEWER
 from scripts.collection_files.plan import Operation
-from tests.api import Person, add_member
+from tests.api import Person, add_member, join
 from tests.security.twin.world import Sent, Told, World
 from tests.services.helpers import promoted
 
@@ -53,9 +53,7 @@ def may_see(role: str, operation: Operation) -> bool:
 def guest(own: World, other: World) -> tuple[Person, Person]:
     """Somebody who works for both: with a token for the other tenant, and with one for this."""
     person = add_member(own.owner, ADMIN)
-    path = f"/api/tenants/{other.variables['tenantId']}/members"
-    other.owner.post(path, {"email": person.email, "role": VIEWER}).ok(201)
-    return person.login(other.variables["tenantId"]), person.login(own.variables["tenantId"])
+    return join(other.owner, person, VIEWER), person.login(own.variables["tenantId"])
 
 
 def _asks(platform: Any, token: str, headers: dict[str, str] | None = None) -> Ask:

@@ -1,0 +1,168 @@
+"""Offers: memberships that a person has not accepted yet.
+
+An offer is addressed to an identifier, not to a person. Making one asks no sibling, so that it cannot depend on whether
+the identifier belongs to anybody; a person finds it by comparing its own identifiers. The reasons stand in
+docs/decisions/0018-membership-by-consent.md.
+"""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from contracts import auth
+from kit import clock, preconditions
+from kit.config import setting
+from kit.errors import Conflict, NotFound, TooManyRequests
+from kit.identity import current
+from kit.pages import Page, paginate
+from services.tenant.domain.members import lock_members, lock_tenant
+from services.tenant.domain.refusals import refuse_until
+from services.tenant.domain.tenants import NoSuchTenant, membership, myself, place_of
+from services.tenant.models import Membership, Offer, Refusal, Tenant, db
+
+MEMBERSHIP_OFFERS_PER_DAY = setting(
+    "MEMBERSHIP_OFFERS_PER_DAY",
+    30,
+    "Unanswered memberships that a tenant may offer within 24 hours, and a person in all their tenants; 0 is no limit.",
+)
+
+LIFETIME = timedelta(days=30)
+REFUSED = timedelta(days=30)
+DAY = timedelta(days=1)
+OFFER_ORDER = {"created_at": Offer.created_at, "id": Offer.id}
+
+
+class NoSuchOffer(NotFound):
+    """This offer does not exist, or does not hold any more."""
+
+
+class AlreadyMember(Conflict):
+    """Somebody with this address is a member of the tenant already."""
+
+
+class TooManyOffers(TooManyRequests):
+    """Too many memberships were offered today. Wait as long as Retry-After says."""
+
+
+def offer_membership(tenant_id: UUID, *, identifier: str, addressee: str, role: str) -> Offer:
+    """Offer a membership to whoever goes by an identifier, registered or not. Asked again, the offer is renewed.
+
+    Raises NoSuchTenant, AlreadyMember (by an address that the list of members shows), TooManyOffers.
+    """
+    lock_members(tenant_id)
+    member = select(Membership.user_id).where(Membership.tenant_id == tenant_id, Membership.email == addressee)
+    if db.session.scalar(member):
+        raise AlreadyMember
+    _check_allowance(tenant_id)
+    db.session.execute(delete(Offer).where(Offer.tenant_id == tenant_id, Offer.expires_at < clock.now()))
+    moment = clock.now()
+    told = {
+        "identifier": identifier,
+        "role": role,
+        "offered_by": current.user_id,
+        "created_at": moment,
+        "updated_at": moment,
+        "expires_at": moment + LIFETIME,
+        "withdrawn_at": None,
+    }
+    made = insert(Offer).values(tenant_id=tenant_id, id=clock.new_id(), addressee=addressee, version=1, **told)
+    renewed = told | {"version": Offer.version + 1}
+    query = made.on_conflict_do_update(index_elements=["tenant_id", "addressee"], set_=renewed).returning(Offer)
+    return db.session.scalars(query, execution_options={"populate_existing": True}).one()
+
+
+def list_offers(tenant_id: UUID, **page: Any) -> Page:
+    """List what one's tenant offers and nobody has accepted. Raises NoSuchTenant.
+
+    An offer that was declined stays, and looks like one that nobody can see: a difference would tell who is there.
+    """
+    tenant = db.find(Tenant, tenant_id, NoSuchTenant)
+    return paginate(db, select(Offer).where(Offer.tenant_id == tenant.tenant_id, *_pending()), OFFER_ORDER, **page)
+
+
+def withdraw_offer(tenant_id: UUID, offer_id: UUID) -> None:
+    """Take an offer back. Raises NoSuchTenant, NoSuchOffer."""
+    lock_members(tenant_id)
+    query = select(Offer).where(Offer.tenant_id == tenant_id, Offer.id == offer_id, *_pending())
+    offer = db.session.scalar(query)
+    if offer is None:
+        raise NoSuchOffer
+    preconditions.check(offer)
+    offer.withdrawn_at = clock.now()  # the row stays: it counts towards the limit of the day
+    db.session.flush()
+
+
+def list_received_offers(**page: Any) -> Page:
+    """List the memberships that are offered to oneself, in any tenant."""
+    person = myself()
+    with db.every_tenant():  # an offer comes from a tenant that one does not belong to
+        return paginate(db, _addressed_to(person), OFFER_ORDER, **page)
+
+
+def accept_offer(offer_id: UUID) -> Any:
+    """Become a member of the tenant that offers it, in the role that it offers. Raises NoSuchOffer."""
+    person = myself()
+    with db.every_tenant():  # this tenant is not yet one of the person's
+        offer = _received(person, offer_id)
+        lock_tenant(offer.tenant_id)
+        offer = _received(person, offer_id)  # once more, now that nothing about it can change
+        db.session.add(membership(offer.tenant_id, person, offer.role))
+        db.session.execute(delete(Offer).where(Offer.tenant_id == offer.tenant_id, Offer.id == offer_id))
+        db.session.flush()
+        return place_of(offer.tenant_id, person.id)
+
+
+def decline_offer(offer_id: UUID) -> None:
+    """Say no to a tenant, under every identifier and for 30 days. The tenant is not told. Raises NoSuchOffer."""
+    person = myself()
+    with db.every_tenant():  # an offer comes from a tenant that one does not belong to
+        offer = _received(person, offer_id)
+        lock_tenant(offer.tenant_id)
+        offer = _received(person, offer_id)
+        refuse_until(clock.now() + REFUSED, offer.tenant_id, person.id)
+
+
+def _pending() -> tuple[ColumnElement[bool], ...]:
+    return Offer.withdrawn_at.is_(None), Offer.expires_at > clock.now()
+
+
+def _received(person: auth.Person, offer_id: UUID) -> Any:
+    offer = db.session.execute(_addressed_to(person).where(Offer.id == offer_id)).first()
+    if offer is None:
+        raise NoSuchOffer
+    return offer
+
+
+def _addressed_to(person: auth.Person) -> Any:
+    """Select what a person may answer: addressed to one of its identifiers, by a member, newer than its refusal."""
+    mine = select(Membership.tenant_id).where(Membership.user_id == person.id).correlate(None)
+    same = (Refusal.tenant_id == Offer.tenant_id, Refusal.user_id == person.id)
+    refused = select(Refusal.tenant_id).where(*same, Refusal.until >= Offer.created_at).exists()
+    columns = (Offer.id, Offer.tenant_id, Offer.role, Offer.created_at, Offer.expires_at)
+    by = and_(Membership.tenant_id == Offer.tenant_id, Membership.user_id == Offer.offered_by)
+    return (
+        select(*columns, Tenant.name.label("tenant_name"), Membership.name.label("offered_by_name"))
+        .join(Tenant, and_(Tenant.tenant_id == Offer.tenant_id, Tenant.is_active))
+        .join(Membership, by)
+        .where(Offer.addressee.in_(person.identifiers), *_pending(), Offer.tenant_id.not_in(mine), ~refused)
+    )
+
+
+def _check_allowance(tenant_id: UUID) -> None:
+    mine = select(Membership.tenant_id).where(Membership.user_id == current.user_id)
+    # The tenant's row is locked; this lock makes the same person wait for itself in other tenants.
+    db.session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"offers {current.user_id}", 0))))
+    _check_spent(Offer.tenant_id == tenant_id)
+    with db.every_tenant():  # a person's limit holds in all their tenants together
+        _check_spent(Offer.tenant_id.in_(mine), Offer.offered_by == current.user_id)
+
+
+def _check_spent(*whose: ColumnElement[bool]) -> None:
+    limit, begin = MEMBERSHIP_OFFERS_PER_DAY(), clock.now() - DAY
+    query = select(func.count(), func.min(Offer.created_at)).where(*whose, Offer.created_at > begin)
+    spent, oldest = db.session.execute(query).one()
+    if limit and spent >= limit:
+        raise TooManyOffers(retry_after_s=max(1, int((oldest - begin).total_seconds()) + 1))
