@@ -5,7 +5,6 @@ a PUT may echo read-only fields, and texts come in without NUL and surrounding b
 """
 
 import re
-import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
@@ -28,8 +27,6 @@ MAX_ITEMS = 50  # of any list or object inside a record
 MAX_DEPTH = 20
 MAX_MEMBERS = 200  # of any object that is no JsonObject
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-UNSEEN = {"Cc", "Cf", "Zl", "Zp"}  # general categories of Unicode: controls, formats, separators of lines
-WEB = re.compile(r"://|\bwww\.", re.IGNORECASE)
 
 ma = Marshmallow()
 
@@ -113,18 +110,6 @@ class Line(fields.String):
         text = super()._deserialize(value, *args, **kwargs).strip()
         if CONTROL.search(text):
             raise ValidationError("Control characters are not allowed.")
-        return text
-
-
-class Name(Line):
-    """A name that people of other tenants read: no web address, and no character that hides or turns others."""
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        text = super()._deserialize(value, *args, **kwargs)
-        if any(unicodedata.category(character) in UNSEEN for character in text):
-            raise ValidationError("Invisible characters are not allowed.")
-        if WEB.search(text):
-            raise ValidationError("A web address is not allowed in a name.")
         return text
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, post_load, validate
 
-from kit.schema import Email, Line, Moment, Name, Schema
+from kit.schema import Email, Line, Moment, Schema
 from services.auth import models
 
 MAX_PASSWORD = 1024
@@ -54,13 +54,13 @@ class Registration(Schema):
 
     email = Email(validate=validate.Length(max=254))
     ds_user_email = Email(validate=validate.Length(max=254))
-    name = Name(validate=validate.Length(1, 200))
-    ds_user = Name(validate=validate.Length(1, 200))
+    name = Line(validate=validate.Length(1, 200))
+    ds_user = Line(validate=validate.Length(1, 200))
     username = Line(
         validate=validate.Regexp(r"^[A-Za-z0-9][A-Za-z0-9._-]{2,63}\Z", error="Use 3 to 64 letters, digits, . _ -")
     )
     password = fields.String(required=True, validate=validate.Length(max=MAX_PASSWORD), load_only=True)
-    organization_name = Name(validate=validate.Length(1, 200))
+    organization_name = Line(validate=validate.Length(1, 200))
 
     example = {
         "email": "ana@padaria.example",

@@ -45,10 +45,11 @@ class Membership(db.Model, TenantOwned, Stamped):
 
 
 class Offer(db.Model, TenantOwned, Record):
-    """A membership that waits for a person's consent; it holds only what its manager wrote.
+    """A membership that waits for a person's consent; it holds what its manager wrote, and nothing about the person.
 
-    `identifier` is as it was typed, `addressee` the form in which auth keeps identifiers. There is at most one for an
-    addressee in a tenant, and nothing that the person does but accept changes it.
+    `identifier` is as it was typed, `addressee` the form in which auth keeps identifiers. The names are those of the
+    tenant and the manager at that time. There is at most one offer for an addressee in a tenant, and nothing that the
+    person does but accept changes it.
     """
 
     # `everywhere`: a person looks for their own addresses in all tenants.
@@ -62,6 +63,8 @@ class Offer(db.Model, TenantOwned, Record):
     addressee: Mapped[str]
     role: Mapped[str]
     offered_by: Mapped[UUID]
+    tenant_name: Mapped[str]
+    offered_by_name: Mapped[str]
     expires_at: Mapped[datetime]
     withdrawn_at: Mapped[datetime | None]
 

@@ -5,7 +5,7 @@ from typing import Any
 from marshmallow import ValidationError, fields, post_load, validate
 
 from contracts.roles import TENANT_ROLES
-from kit.schema import Email, LanguageTag, Line, Moment, Name, Schema, TimeZone, naming
+from kit.schema import Email, LanguageTag, Line, Moment, Schema, TimeZone, naming
 from services.tenant import models
 
 
@@ -16,7 +16,7 @@ class Tenant(Schema):
         model = models.Tenant
 
     id = fields.UUID(dump_only=True)
-    name = Name(required=True, validate=validate.Length(1, 200))
+    name = Line(required=True, validate=validate.Length(1, 200))
     is_active = fields.Boolean(dump_only=True)
     created_at = Moment(dump_only=True)
     updated_at = Moment(dump_only=True)

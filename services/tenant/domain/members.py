@@ -69,9 +69,9 @@ def leave(tenant_id: UUID) -> None:
         remove_member(tenant_id, current.user_id)
 
 
-def lock_members(tenant_id: UUID) -> None:
+def lock_members(tenant_id: UUID) -> Tenant:
     """Lock the members and offers of one's tenant until the transaction ends. Raises NoSuchTenant, TenantInactive."""
-    own(lock_tenant(tenant_id))
+    return own(lock_tenant(tenant_id))
 
 
 def lock_tenant(tenant_id: UUID) -> Tenant | None:

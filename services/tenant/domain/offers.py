@@ -5,11 +5,13 @@ the identifier belongs to anybody; a person finds it by comparing its own identi
 docs/decisions/0018-membership-by-consent.md.
 """
 
+import re
+import unicodedata
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, func, select
+from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from contracts import auth
@@ -32,6 +34,8 @@ MEMBERSHIP_OFFERS_PER_DAY = setting(
 LIFETIME = timedelta(days=30)
 REFUSED = timedelta(days=30)
 DAY = timedelta(days=1)
+WEB_ADDRESS = re.compile(r"://|\bwww\.", re.IGNORECASE)
+UNSEEN = {"Cc", "Cf", "Zl", "Zp"}  # general categories of Unicode: controls, formats, separators of lines
 OFFER_ORDER = {"created_at": Offer.created_at, "id": Offer.id}
 
 
@@ -43,6 +47,10 @@ class AlreadyMember(Conflict):
     """Somebody with this address is a member of the tenant already."""
 
 
+class UnfitName(Conflict):
+    """Strangers read your name and the tenant's: a web address or an invisible character may be in neither."""
+
+
 class TooManyOffers(TooManyRequests):
     """Too many memberships were offered today. Wait as long as Retry-After says."""
 
@@ -50,9 +58,9 @@ class TooManyOffers(TooManyRequests):
 def offer_membership(tenant_id: UUID, *, identifier: str, addressee: str, role: str) -> Offer:
     """Offer a membership to whoever goes by an identifier, registered or not. Asked again, the offer is renewed.
 
-    Raises NoSuchTenant, AlreadyMember (by an address that the list of members shows), TooManyOffers.
+    Raises NoSuchTenant, UnfitName, AlreadyMember (by an address that the list of members shows), TooManyOffers.
     """
-    lock_members(tenant_id)
+    names = _names_at(lock_members(tenant_id))
     member = select(Membership.user_id).where(Membership.tenant_id == tenant_id, Membership.email == addressee)
     if db.session.scalar(member):
         raise AlreadyMember
@@ -67,7 +75,7 @@ def offer_membership(tenant_id: UUID, *, identifier: str, addressee: str, role: 
         "updated_at": moment,
         "expires_at": moment + LIFETIME,
         "withdrawn_at": None,
-    }
+    } | names
     made = insert(Offer).values(tenant_id=tenant_id, id=clock.new_id(), addressee=addressee, version=1, **told)
     renewed = told | {"version": Offer.version + 1}
     query = made.on_conflict_do_update(index_elements=["tenant_id", "addressee"], set_=renewed).returning(Offer)
@@ -129,26 +137,34 @@ def _pending() -> tuple[ColumnElement[bool], ...]:
     return Offer.withdrawn_at.is_(None), Offer.expires_at > clock.now()
 
 
-def _received(person: auth.Person, offer_id: UUID) -> Any:
-    offer = db.session.execute(_addressed_to(person).where(Offer.id == offer_id)).first()
+def _received(person: auth.Person, offer_id: UUID) -> Offer:
+    query = _addressed_to(person).where(Offer.id == offer_id).execution_options(populate_existing=True)
+    offer: Offer | None = db.session.scalar(query)
     if offer is None:
         raise NoSuchOffer
     return offer
 
 
 def _addressed_to(person: auth.Person) -> Any:
-    """Select what a person may answer: addressed to one of its identifiers, by a member, newer than its refusal."""
+    """Select what a person may answer: addressed to one of its identifiers, and newer than its refusal."""
     mine = select(Membership.tenant_id).where(Membership.user_id == person.id).correlate(None)
     same = (Refusal.tenant_id == Offer.tenant_id, Refusal.user_id == person.id)
     refused = select(Refusal.tenant_id).where(*same, Refusal.until >= Offer.created_at).exists()
-    columns = (Offer.id, Offer.tenant_id, Offer.role, Offer.created_at, Offer.expires_at)
-    by = and_(Membership.tenant_id == Offer.tenant_id, Membership.user_id == Offer.offered_by)
-    return (
-        select(*columns, Tenant.name.label("tenant_name"), Membership.name.label("offered_by_name"))
-        .join(Tenant, and_(Tenant.tenant_id == Offer.tenant_id, Tenant.is_active))
-        .join(Membership, by)
-        .where(Offer.addressee.in_(person.identifiers), *_pending(), Offer.tenant_id.not_in(mine), ~refused)
-    )
+    to_me = (Offer.addressee.in_(person.identifiers), Offer.tenant_id.not_in(mine), ~refused)
+    return select(Offer).join(Tenant, Tenant.tenant_id == Offer.tenant_id).where(Tenant.is_active, *to_me, *_pending())
+
+
+def _names_at(tenant: Tenant) -> dict[str, str]:
+    """Return the names that the person will read, kept as they are now: a later name has not been checked."""
+    mine = select(Membership.name).where(Membership.tenant_id == tenant.id, Membership.user_id == current.user_id)
+    name = db.session.scalar(mine)
+    if name is None:  # removed a moment ago, and the token not yet void
+        raise NoSuchTenant
+    names = {"tenant_name": tenant.name, "offered_by_name": name}
+    for name in names.values():
+        if WEB_ADDRESS.search(name) or UNSEEN & {unicodedata.category(character) for character in name}:
+            raise UnfitName
+    return names
 
 
 def _check_allowance(tenant_id: UUID) -> None:

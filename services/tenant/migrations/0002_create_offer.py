@@ -21,6 +21,8 @@ def upgrade() -> None:
         sa.Column("addressee", sa.Text(), nullable=False),
         sa.Column("role", sa.Text(), nullable=False),
         sa.Column("offered_by", sa.Uuid(), nullable=False),
+        sa.Column("tenant_name", sa.Text(), nullable=False),
+        sa.Column("offered_by_name", sa.Text(), nullable=False),
         sa.Column("expires_at", postgresql.TIMESTAMP(timezone=True), nullable=False),
         sa.Column("withdrawn_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.Column("created_at", postgresql.TIMESTAMP(timezone=True), nullable=False),

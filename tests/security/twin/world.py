@@ -15,7 +15,7 @@ from scripts.collection_files.plan import JSON, Operation, Request, operations, 
 from scripts.collection_files.step import FRESH, Chapter
 from scripts.collection_files.story import CHAPTERS, ending
 from scripts.collection_files.story.people import NEW_PASSWORD
-from tests.api import PEER, Api, Person
+from tests.api import PEER, Api, Person, new_person
 from tests.security.twin import fields
 from tests.services.helpers import app_of, drain, unreachable
 
@@ -136,6 +136,9 @@ class World:
         forgotten = api.post("/api/customers/", {"name": f"Forgotten {self.canary}"}).ok(201)["customer"]["id"]
         with unreachable("interaction"):  # so that a fact waits for its delivery
             api.post(f"/api/customers/{forgotten}/erase").ok()
+        somebody = new_person(self.platform)
+        offer = api.post(f"/api/tenants/{self.variables['tenantId']}/members", {"email": somebody.email}).ok(202)
+        somebody.post(f"/api/tenants/offers/{offer['offer']['id']}/decline").ok()
         branch = {"name": f"Branch {self.canary}"}
         api.post("/api/tenants/", branch, headers={KEY: self.canary}).ok(201)
 
