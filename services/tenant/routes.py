@@ -97,7 +97,12 @@ def list_members(page: dict[str, Any], tenant_id: UUID) -> Page:
 @tenants.accepts(schemas.NewMember)
 @tenants.answers(202, schemas.Offer, message="Offered. Who goes by this address or name can accept after logging in.")
 def offer_membership(data: dict[str, Any], tenant_id: UUID) -> models.Offer:
-    """Offer a membership; the person accepts it or not."""
+    """Offer a membership; the person accepts it or not.
+
+    The answer is the same whether or not anybody has registered with this address or name. The offer is pending for 30
+    days; asked again, it is renewed. An owner is made of a member, by a change of role. Beyond 30 unanswered offers in
+    24 hours, of the tenant or of yourself, it is 429.
+    """
     return domain.offer_membership(tenant_id, **data)
 
 
@@ -123,7 +128,10 @@ def remove_member(tenant_id: UUID, user_id: UUID) -> None:
 @tenants.filters(PageQuery)
 @tenants.answers(200, schemas.Offer)
 def list_offers(page: dict[str, Any], tenant_id: UUID) -> Page:
-    """List the memberships that a tenant offers."""
+    """List the memberships that a tenant offers.
+
+    An offer that was declined stays pending, like one to an address that nobody has.
+    """
     return domain.list_offers(tenant_id, **page)
 
 
@@ -140,7 +148,10 @@ def withdraw_offer(tenant_id: UUID, offer_id: UUID) -> None:
 @tenants.filters(PageQuery)
 @tenants.answers(200, schemas.ReceivedOffer)
 def list_received_offers(page: dict[str, Any]) -> Page:
-    """List the memberships that are offered to oneself."""
+    """List the memberships that are offered to oneself.
+
+    A client asks after each log-in. Names are texts that strangers chose.
+    """
     return domain.list_received_offers(**page)
 
 
