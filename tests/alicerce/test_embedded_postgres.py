@@ -92,22 +92,38 @@ def test_it_starts_again_after_kill_9(folder: Path) -> None:
 
 
 START_AND_DIE = """
-import os, sys
+import os, signal, subprocess, sys
 from pathlib import Path
-from alicerce import postgres, processes
-processes.die_with_parent = lambda number: None
+from alicerce import binaries, postgres, processes
+namespaces, outlives = "namespaces" in sys.argv, "outlives" in sys.argv
+works = binaries._works
+binaries._works = lambda way, *rest: (namespaces or not way.prefix) and works(way, *rest)
+if outlives:
+    processes.die_with_parent = lambda number, become: lambda: None
 server = postgres.EmbeddedPostgres(Path(sys.argv[1]), durable=False)
-server.start()
+url = server.start()
+asking = "import psycopg2, sys; psycopg2.connect(sys.argv[1]).cursor().execute('SELECT pg_sleep(600)')"
+quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+client = subprocess.Popen([sys.executable, "-c", asking, url], **quiet)
+while b"pg_sleep" not in subprocess.run(
+    [sys.executable, "-c", "import psycopg2, sys; c = psycopg2.connect(sys.argv[1]).cursor(); "
+     "c.execute('SELECT query FROM pg_stat_activity WHERE wait_event = %s', ['PgSleep']); print(c.fetchall())", url],
+    capture_output=True).stdout:
+    pass
 print(server.pid, flush=True)
 os.kill(os.getpid(), 9)
 """
 
 
-def test_a_server_that_outlived_its_supervisor_is_ended_first(folder: Path, eventually: Eventually) -> None:
-    ran = subprocess.run(
-        [sys.executable, "-c", START_AND_DIE, str(folder)], check=False, capture_output=True, text=True
-    )
-    orphan = int(ran.stdout)
+def orphaned(folder: Path, *words: str) -> int:
+    """The process id of a server with a busy client, whose supervisor was killed once both ran."""
+    command = [sys.executable, "-c", START_AND_DIE, str(folder), *words]
+    ran = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+    return int(ran.stdout)
+
+
+def test_a_server_that_outlived_its_supervisor_is_ended_first(folder: Path) -> None:
+    orphan = orphaned(folder, "namespaces", "outlives")
     assert postgres.ready_pid(folder) == orphan
     server = started(folder)
     assert server.pid != orphan
@@ -115,11 +131,30 @@ def test_a_server_that_outlived_its_supervisor_is_ended_first(folder: Path, even
     server.stop()
 
 
+WAYS = [["namespaces"], pytest.param([], marks=pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes nobody"))]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
-def test_a_server_ends_when_its_supervisor_is_killed(folder: Path, eventually: Eventually) -> None:
-    program = START_AND_DIE.replace("processes.die_with_parent = lambda number: None\n", "")
-    subprocess.run([sys.executable, "-c", program, str(folder)], check=False, capture_output=True)
-    eventually(lambda: not (folder / "postgres" / "postmaster.pid").exists(), "Postgres has shut down")
+@pytest.mark.parametrize("words", WAYS, ids=["as it is, or in a namespace", "as nobody"])
+def test_a_server_and_all_its_processes_end_when_its_supervisor_is_killed(
+    folder: Path, words: list[str], eventually: Eventually
+) -> None:
+    orphan = orphaned(folder, *words)
+    eventually(lambda: not of_session(orphan), "Postgres has shut down, with all its processes")
+    assert not (folder / "postgres" / "postmaster.pid").exists()
+
+
+def of_session(leader: int) -> list[str]:
+    """The processes that live in the session of this one: a server and what it started."""
+    stats = [text for path in Path("/proc").glob("[0-9]*/stat") if (text := _read(path))]
+    return [stat for stat in stats if stat.rpartition(")")[2].split()[3] == str(leader)]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:  # it has ended meanwhile
+        return ""
 
 
 def test_the_mark_of_a_stranger_is_removed_and_the_stranger_lives(folder: Path) -> None:
@@ -176,14 +211,43 @@ def test_no_postgres_at_all_is_one_sentence(folder: Path, monkeypatch: pytest.Mo
         started(folder)
 
 
+@pytest.fixture
+def closed_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The programs of Postgres in a folder that its owner alone may enter, as below root's home folder."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    found = binaries.find()
+    package = found.folder.parent.parent
+    for name in (package.name, f"{package.name}.libs"):
+        if (source := package.with_name(name)).exists():
+            shutil.copytree(source, closed / name, ignore=shutil.ignore_patterns("pginstall16"))
+    folder = closed / found.folder.relative_to(package.parent)
+    monkeypatch.setattr(binaries, "find", lambda: binaries.Programs(folder, found.major))
+    return closed
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
-def test_root_without_user_namespaces_becomes_nobody(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_root_without_user_namespaces_becomes_nobody(
+    folder: Path, closed_programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     works = binaries._works
-    monkeypatch.setattr(binaries, "_works", lambda way, *rest: way.prefix[0] != "unshare" and works(way, *rest))
+    monkeypatch.setattr(binaries, "_works", lambda way, *rest: not way.prefix and works(way, *rest))
     server = started(folder)
+    status = (Path("/proc") / str(server.pid) / "status").read_text()
+    assert f"Uid:\t{binaries.NOBODY}\t{binaries.NOBODY}\t" in status
+    assert "CapPrm:\t0000000000000002\n" in status
     assert (folder / "postgres").stat().st_uid == binaries.NOBODY
+    assert stat.S_IMODE((folder / "postgres").stat().st_mode) == 0o700
+    assert stat.S_IMODE(closed_programs.stat().st_mode) == 0o700
     server.stop()
     monkeypatch.undo()
     again = started(folder)
     assert ask(again.url, "SELECT 1") == 1
     again.stop()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
+def test_root_that_may_not_become_another_user_is_told_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(binaries, "_works", lambda *way: False)
+    with pytest.raises(ConfigurationError, match="start Alicerce as a normal user, move it to a folder"):
+        started(folder)
