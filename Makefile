@@ -2,7 +2,7 @@
 
 PYTHON     ?= python3
 TOPOLOGY   ?= solo
-UV_VERSION := 0.13.8
+UV_VERSION := $(shell sed -n 's/^VERSION = "\(.*\)"/\1/p' scripts/bootstrap.py)
 NEWMAN_VERSION := 6.2.2
 NODE_VERSION := 22.20.0
 
@@ -133,12 +133,10 @@ clean: ## Remove .venv, .tools and caches; the data in .alicerce stays
 
 # --- Bootstrap: a pinned uv in .tools, which fills .venv from uv.lock. Stamps keep it from being repeated.
 
-.tools/uv-$(UV_VERSION).stamp:
+.tools/uv-$(UV_VERSION).stamp: scripts/bootstrap.py
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) was not found: install Python 3.11 or newer, or name it: PYTHON=/path/to/python3 make run" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, and $(PYTHON) is older: name another one, as in PYTHON=python3.12 make run" >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments: apt-get install python3-venv" >&2; exit 1; }
-	@rm -rf .tools && $(PYTHON) -m venv .tools
-	@.tools/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(PYTHON) scripts/bootstrap.py
 	@touch $@
 
 # newman runs the Postman file. Where there is no Node.js, a pinned one comes from a wheel.

@@ -131,7 +131,10 @@ def test_a_server_that_outlived_its_supervisor_is_ended_first(folder: Path) -> N
     server.stop()
 
 
-WAYS = [["namespaces"], pytest.param([], marks=pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes nobody"))]
+WAYS = [
+    ["namespaces"],
+    pytest.param([], marks=pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes nobody")),
+]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from alicerce.services import services
+from scripts.bootstrap import VERSION
 from tests.api import new_person
 from tests.deploy.composition import COMPONENTS, ROOT
 from tests.deploy.conftest import Project
@@ -51,11 +52,8 @@ def test_the_health_check_is_seldom_once_a_component_is_up() -> None:
     assert "--start-interval=5s" in check
 
 
-def test_the_image_is_built_with_the_makefiles_uv() -> None:
-    pins = [
-        re.findall(r"(?:uv==|UV_VERSION := )([\d.]+)", (ROOT / name).read_text()) for name in ("Dockerfile", "Makefile")
-    ]
-    assert pins[0] == pins[1] != []
+def test_the_image_is_built_with_the_uv_of_the_bootstrap() -> None:
+    assert re.findall(r"uv==([\d.]+)", (ROOT / "Dockerfile").read_text()) == [VERSION]
 
 
 def test_hadolint_finds_nothing() -> None:
