@@ -2,21 +2,21 @@
 
 import fcntl
 import os
-import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from alicerce import children, home, journal, probe, processes
 from alicerce.postgres import ready_pid
 from alicerce.services import ports, services
 from alicerce.supervise import RESTART, Supervisor
 from alicerce.watch import Watch
-from kit.config import ConfigurationError
+from kit.config import ConfigurationError, lookup
 
 STOP_S = 120.0  # longer than web processes (30 s) and Postgres (60 s) may take together
 ASK_S = 2.0
@@ -105,10 +105,15 @@ def status() -> bool:
 
 
 def logs(service: str | None) -> None:
-    """Print the end of the log and, while Alicerce runs, what follows; of one service alone if it is named."""
+    """Print the end of the log and, while Alicerce runs, what follows; of one service alone if it is named.
+
+    With LOG_FORMAT=text, lines are shown as their program wrote them.
+    """
+    as_text = lookup("LOG_FORMAT") == "text"
     for line in journal.follow(home.folder() / "logs" / "alicerce.log", lambda: supervisor() is not None):
-        if service is None or _concerns(line, service):
-            print(line, flush=True)
+        record = journal.record_of(line)
+        if service is None or _concerns(record, service):
+            print(record["message"] if as_text and record.get("logger") == journal.OUTPUT else line, flush=True)
 
 
 def supervisor() -> int | None:
@@ -156,12 +161,9 @@ def _number(descriptor: int) -> int | None:
     return int(text) if text.isdigit() else None
 
 
-def _concerns(line: str, service: str) -> bool:
-    """Whether a line is of this service: by its prefix (split), or by what the log record says (solo)."""
-    prefixed = re.match(r"(\w+) +\| ", line)
-    if prefixed:
-        return prefixed[1] == service
-    return f'"service":"{service}"' in line or f" - {service} - " in line
+def _concerns(record: Mapping[str, Any], service: str) -> bool:
+    """Tell whether a record is of this service: by its own word, by its process (split), or by its text form."""
+    return service in (record.get("service"), record.get("process")) or f" - {service} - " in str(record.get("message"))
 
 
 def _mib(pid: int, *, alone: bool = False) -> str:

@@ -146,8 +146,6 @@ class EmbeddedPostgres:
                 f"install Postgres {made_by}, or move the folder away to start with empty databases."
             )
         binaries.give(self.data, self._launch.owner)
-        with suppress(FileNotFoundError):
-            self.log.replace(self.log.with_suffix(".log.1"))
 
     def _initialise(self) -> None:
         """Make the data beside its place and rename it, so that a first start that is cut leaves no half of it."""

@@ -2,7 +2,8 @@
 
 import ast
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from dotenv import dotenv_values
 from kit.config import ConfigurationError, lookup, setting
 
 ROOT = Path(__file__).resolve().parent.parent
+DATABASE_VARIABLE = re.compile(r"(?:(?P<noun>[A-Z]+)_SERVICE_)?DATABASE_(?P<role>[A-Z]+_)?URL")
 
 
 def port_number(text: str) -> int:
@@ -65,3 +67,17 @@ def without_database(nouns: Iterable[str]) -> tuple[str, ...]:
     """Those of the services whose `<NOUN>_SERVICE_DATABASE_URL` the user has not set: they get a database from us."""
     given = {**dotenv_values(".env"), **os.environ}
     return tuple(noun for noun in nouns if not given.get(f"{noun.upper()}_SERVICE_DATABASE_URL"))
+
+
+def handed(environment: Mapping[str, str], component: str) -> dict[str, str]:
+    """Return the variables for a web process: without any administrator or owner of tables, whom only `prepare` needs,
+    and without the databases of other services. `solo` is all services in one."""
+    return {name: value for name, value in environment.items() if _may_have(component, name)}
+
+
+def _may_have(component: str, name: str) -> bool:
+    database = DATABASE_VARIABLE.fullmatch(name)
+    if not database:
+        return name != "POSTGRES_PASSWORD"
+    noun, privileged = database["noun"], database["role"] in ("SERVER_", "ADMIN_", "OWNER_")
+    return not privileged and (component == "solo" or (noun or component).lower() == component != "gateway")

@@ -17,10 +17,10 @@ from pathlib import Path
 
 from alicerce import children, home
 from alicerce.children import Child
-from alicerce.journal import Journal
+from alicerce.journal import Journal, turn_open
 from alicerce.postgres import EmbeddedPostgres
 from alicerce.probe import Probe
-from alicerce.services import ports, services, without_database
+from alicerce.services import handed, ports, services, without_database
 from alicerce.watch import Watch, affected
 from kit.config import ConfigurationError, lookup, one_of, setting
 
@@ -125,7 +125,8 @@ class Supervisor:
             package = "gateway" if name == "gateway" else f"services.{name}"
             if self.topology == "solo":
                 name, package = "solo", "alicerce.solo"
-            self.web.append(children.gunicorn(name, f"{package}:create_app()", listener, self.environment))
+            environment = handed(self.environment, name)
+            self.web.append(children.gunicorn(name, f"{package}:create_app()", listener, environment))
         for child in self.web:
             self._spawn(child)
 
@@ -166,6 +167,8 @@ class Supervisor:
             if child.process is not None and not child.alive() and not child.leaving and child.delay.due():
                 self._drain(child)
                 self._again(child.name, child.process.returncode, partial(self._spawn, child))
+        if self.postgres:
+            turn_open(self.postgres.log)
         if self.postgres and self.postgres.poll() is not None and self.postgres_delay.due():
             self.postgres_delay.started()
             self._again("postgres", self.postgres.poll(), self.postgres.spawn)
@@ -183,7 +186,7 @@ class Supervisor:
         lines = child.lines()
         prefix = f"{child.name:<{self._width}} | " if self.topology == "split" else ""
         for line in lines or ():
-            self.journal.write(prefix + line)
+            self.journal.write(line, child.name, prefix=prefix)
         return lines is not None
 
     def _drain(self, child: Child) -> None:
@@ -304,6 +307,7 @@ class Supervisor:
             postgres.stop()
         with suppress(OSError):
             (self.folder / "children.json").unlink(missing_ok=True)
+        self.journal.close()
 
 
 def _has_terminal() -> bool:

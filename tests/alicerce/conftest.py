@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from alicerce.postgres import EmbeddedPostgres
+from tests.alicerce.standin import Project
 
 PATIENCE_S = 60.0
 
@@ -41,3 +42,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgre
     postgres.start()
     yield postgres
     postgres.stop()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    made = Project(tmp_path)
+    yield made
+    (tmp_path / "go-on").touch()
+    for process in made.supervisors:
+        process.terminate()
+        process.wait()

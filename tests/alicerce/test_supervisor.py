@@ -2,47 +2,14 @@
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-Eventually = Callable[[Callable[[], object], str], None]
-
-APPLICATION = """
-import os, time
-from pathlib import Path
-
-def create_app():
-    print("SAID-BY-%s" % __name__, flush=True)
-    if Path("broken").exists():
-        raise ValueError("the stand-in is broken")
-    def app(environ, start_response):
-        path = environ["PATH_INFO"]
-        if path == "/slow":
-            Path("entered").touch()
-            while not Path("go-on").exists():
-                time.sleep(0.01)
-        sibling = os.environ.get("CUSTOMER_SERVICE_URL", "")
-        start_response("200 OK", [("Content-Type", "text/plain")])
-        return [("%s %d %s" % (__name__, os.getppid(), sibling)).encode()]
-    return app
-"""
-SERVICE = "from kit.app import create_service\n\ndef wire():\n    return create_service('{0}', port={1}, db=None)\n"
-GUNICORN = """
-import os
-worker_class, threads, workers, control_socket_disable, accesslog = "gthread", 4, 1, True, None
-def post_worker_init(worker):
-    os.write(int(os.environ["ALICERCE_SERVING"]), b".")
-"""
+from tests.alicerce.standin import Eventually, Project, gone, ready
 
 IN_A_TERMINAL = """
 import os, pty, sys, threading
@@ -57,104 +24,6 @@ sys.stdin.read()
 os.kill(pid, 0)
 os._exit(0)  # which closes the terminal
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-class Project:
-    """A copy of the composition root with two small services, and what a person does with it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, free_port()
-        for package in ("alicerce", "kit"):
-            shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
-        (folder / "kit" / "gunicorn.py").write_text(GUNICORN)
-        (folder / "alicerce" / "solo.py").write_text(APPLICATION)
-        (folder / "alicerce" / "migrate.py").write_text("def migrate(services):\n    print('migrated', *services)\n")
-        for package in ("gateway", "services", "services/auth", "services/customer"):
-            (folder / package).mkdir()
-            (folder / package / "__init__.py").write_text("" if package == "services" else APPLICATION)
-        self.ports = {"auth": free_port(), "customer": free_port()}
-        for noun, port in self.ports.items():
-            (folder / "services" / noun / "app.py").write_text(SERVICE.format(noun, port))
-            (folder / "services" / noun / "migrations").mkdir()
-            (folder / "services" / noun / "migrations" / "0001_first.py").touch()
-        self.home = folder / ".alicerce"
-        self.settings: dict[str, str] = {}
-        self.supervisors: list[subprocess.Popen[str]] = []
-
-    def environment(self) -> dict[str, str]:
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        return {**kept, "GATEWAY_PORT": str(self.port), "PYTHONDONTWRITEBYTECODE": "1", **self.settings}
-
-    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "alicerce", *words],
-            check=False,
-            cwd=self.folder,
-            env=self.environment(),
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-
-    def run(self, topology: str = "solo") -> subprocess.Popen[str]:
-        """Start, and return when it says that it is ready."""
-        with (self.folder / "out").open("w") as out:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "alicerce", "run", "--topology", topology],
-                cwd=self.folder,
-                env=self.environment(),
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-        self.supervisors.append(process)
-        return process
-
-    def said(self) -> str:
-        return (self.folder / "out").read_text()
-
-    def get(self, path: str = "/", port: int = 0) -> str:
-        url = f"http://127.0.0.1:{port or self.port}{path}"
-        with urllib.request.urlopen(url, timeout=30) as answer:
-            return str(answer.read().decode())
-
-    def answers(self) -> bool:
-        try:
-            return bool(self.get())
-        except (urllib.error.URLError, OSError):
-            return False
-
-    def children(self) -> dict[str, int]:
-        return {child["name"]: child["pid"] for child in json.loads((self.home / "children.json").read_text())}
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    made = Project(tmp_path)
-    yield made
-    (tmp_path / "go-on").touch()
-    for process in made.supervisors:
-        process.terminate()
-        process.wait()
-
-
-def ready(project: Project, eventually: Eventually) -> None:
-    def settled() -> bool:
-        assert project.supervisors[-1].poll() is None, project.said()
-        return "Alicerce is ready at" in project.said()
-
-    eventually(settled, "Alicerce is ready")
-
-
-def gone(pid: int) -> bool:
-    from alicerce import processes
-
-    return processes.identify(pid) is None
 
 
 def test_one_command_runs_everything_and_stop_ends_it(project: Project, eventually: Eventually) -> None:
@@ -197,9 +66,14 @@ def test_split_runs_a_process_per_service(project: Project, eventually: Eventual
     assert "customer | SAID-BY-services.customer\n" in project.said()
     assert "auth     | SAID-BY-services.auth\n" in project.said()
     project.command("stop")
+    written = [json.loads(line) for line in (project.home / "logs" / "alicerce.log").read_text().splitlines()]
+    said = {(record["process"], record["message"]) for record in written}
+    assert {("customer", "SAID-BY-services.customer"), ("supervisor", "Alicerce is stopping.")} <= said
     log = project.command("logs", "auth").stdout
     assert "SAID-BY-services.auth" in log
     assert "customer" not in log
+    project.settings["LOG_FORMAT"] = "text"
+    assert "SAID-BY-services.auth" in project.command("logs", "auth").stdout.splitlines()
 
 
 def test_an_address_that_was_given_is_kept(project: Project, eventually: Eventually) -> None:
@@ -364,7 +238,6 @@ def test_it_starts_again_after_everything_was_killed(project: Project, eventuall
 def test_a_full_disk_for_the_log_does_not_end_it(project: Project, eventually: Eventually) -> None:
     (project.home / "logs").mkdir(parents=True)
     (project.home / "logs" / "alicerce.log").symlink_to("/dev/full")
-    (project.home / "logs" / "alicerce.log.1").mkdir()  # so that the full file cannot be moved away
     process = project.run()
     ready(project, eventually)
     assert project.answers()

@@ -1,0 +1,51 @@
+"""What the supervisor hands to its children, and what stays of their words."""
+
+import json
+import secrets
+import sys
+from pathlib import Path
+
+import pytest
+
+from alicerce.postgres import EmbeddedPostgres
+from tests.alicerce.standin import Eventually, Project, ready
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows the environment of a process")
+@pytest.mark.parametrize("topology", ["solo", "split"])
+def test_no_web_process_is_handed_an_administrator_or_the_database_of_another(
+    project: Project, server: EmbeddedPostgres, topology: str, eventually: Eventually
+) -> None:
+    secret = secrets.token_hex(16)
+    given = ("DATABASE_ADMIN_URL", "AUTH_SERVICE_DATABASE_ADMIN_URL", "CUSTOMER_SERVICE_DATABASE_OWNER_URL")
+    project.settings |= {"DATABASE_SERVER_URL": server.url, **dict.fromkeys(given, f"postgresql://a:{secret}@b/c")}
+    own = {noun: f"{noun.upper()}_SERVICE_DATABASE_JOB_URL" for noun in project.ports}
+    project.settings |= {name: f"postgresql://of-{noun}@b/c" for noun, name in own.items()}
+    project.run(topology)
+    ready(project, eventually)
+    handed = {name: environment_of(pid) for name, pid in project.children().items()}
+    assert set(handed) == ({"gateway", "auth", "customer"} if topology == "split" else {"solo"})
+    for name, variables in handed.items():
+        assert not [value for value in variables.values() if server.url in value or secret in value]
+        expected = set(own.values()) if name == "solo" else {own[name]} if name in own else set()
+        assert {variable for variable in variables if "DATABASE" in variable} == expected
+        assert variables["GATEWAY_PORT"] == str(project.port)
+
+
+def environment_of(pid: int) -> dict[str, str]:
+    text = (Path("/proc") / str(pid) / "environ").read_text()
+    return dict(entry.split("=", 1) for entry in text.split("\0") if entry)
+
+
+def test_two_starts_keep_the_log_of_what_went_wrong(project: Project) -> None:
+    (project.folder / "broken").touch()
+    assert project.command("run").returncode == 1
+    (project.home / "logs" / "postgres.log").write_text("PANIC:  the last words of a server\n")
+    (project.folder / "broken").unlink()
+    (project.folder / "alicerce" / "solo.py").write_text("raise SystemExit('no better')\n")
+    for _ in range(2):
+        assert project.command("run").returncode == 1
+    log = (project.home / "logs" / "alicerce.log").read_text()
+    assert "ValueError: the stand-in is broken" in log
+    assert all(json.loads(line)["message"] for line in log.splitlines())
+    assert (project.home / "logs" / "postgres.log").read_text().startswith("PANIC:  the last words of a server\n")
