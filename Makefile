@@ -1,4 +1,4 @@
-# The menu: `make help`. A machine with python3 (3.11 or newer) and make needs nothing else.
+# The menu: `make help`. A machine with python3 (3.11 or newer) and make needs nothing else, not even pip or venv.
 
 PYTHON     ?= python3
 TOPOLOGY   ?= solo
