@@ -1,4 +1,4 @@
-"""A container as it is by default, of Debian packages and namespaces: root with few capabilities, no user namespaces."""
+"""A container as it is by default, of Debian packages and namespaces: root, few capabilities, no user namespaces."""
 
 import os
 import shutil
