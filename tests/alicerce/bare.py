@@ -9,10 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from alicerce.processes import die_with_parent
-
 ROOT = Path(__file__).resolve().parents[2]
-TOOLS = ("debootstrap", "unshare", "setpriv")
+TOOLS = ("mmdebstrap", "unshare", "setpriv")
 # What Docker and Podman leave to root unless they are told otherwise.
 CAPABILITIES = (
     *("chown", "dac_override", "fsetid", "fowner", "mknod", "net_raw", "setgid", "setuid", "setfcap", "setpcap"),
@@ -47,12 +45,13 @@ exec setpriv --bounding-set "$bounds" --inh-caps=-all chroot "$root" "$@"
 def missing() -> str:
     """Return why this machine cannot make such a container; empty when it can."""
     absent = [tool for tool in TOOLS if shutil.which(tool) is None]
-    return f"{', '.join(absent)} not found: apt-get install debootstrap" if absent else ""
+    return f"{', '.join(absent)} not found: apt-get install mmdebstrap" if absent else ""
 
 
 def build(folder: Path, packages: Sequence[str]) -> None:
     """Make a minimal Debian 13 with these packages, whatever release this machine runs."""
-    words = ["debootstrap", "--variant=minbase", f"--include={','.join(packages)}", "trixie", str(folder)]
+    words = ["mmdebstrap", "--mode=root", "--variant=minbase", "--dpkgopt=force-unsafe-io"]
+    words += [f"--include={','.join(packages)}", "trixie", str(folder)]
     made = subprocess.run(words, check=False, capture_output=True, text=True)
     assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-2000:]
 
@@ -110,8 +109,7 @@ def entered(root: Path, script: str, settings: Mapping[str, str], output: Path) 
             stdin=subprocess.PIPE,
             stdout=said,
             stderr=said,
-            start_new_session=True,
-            preexec_fn=die_with_parent(signal.SIGKILL),
+            start_new_session=True,  # without new privileges (`die_with_parent`) it could not map its own ids
         )
     try:
         _map_every_id(process)
