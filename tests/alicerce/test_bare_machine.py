@@ -14,7 +14,7 @@ from tests.journeys.test_readme import tell
 from tests.topologies import eventually, free_ports
 
 pytestmark = pytest.mark.long
-PATIENCE_S = 240.0
+PATIENCE_S = 600.0
 # Postgres as nobody, what becomes of it, the generated folder, and a verb of a service on the whole platform.
 SUBSET = (
     "tests/alicerce/test_embedded_postgres.py tests/alicerce/test_generated_folder.py tests/journeys/test_stories.py"
