@@ -3,9 +3,9 @@
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
-from kit.app import MAX_BODY_BYTES
 from kit.config import setting, words
 from kit.errors import BadRequest, Problem, TooLarge
+from kit.transport import MAX_BODY_BYTES
 
 Network = IPv4Network | IPv6Network
 

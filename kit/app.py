@@ -40,10 +40,9 @@ from kit.driver import fused
 from kit.errors import Problem, Unavailable
 from kit.fairness import Turn
 from kit.identity import current
-from kit.transport import Parts
+from kit.transport import MAX_BODY_BYTES, Parts
 from kit.waiting import SUSPEND, Suspend, yielding
 
-MAX_BODY_BYTES = 10 * 1024 * 1024
 POWERFUL = """
     SELECT rolsuper OR rolbypassrls
         OR EXISTS (SELECT FROM pg_class WHERE relowner = pg_roles.oid AND relkind IN ('r', 'p'))

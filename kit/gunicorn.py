@@ -93,7 +93,7 @@ def write_problem(sock: Any, status: int, reason: str, message: str) -> None:
     problem = errors.BadRequest(f"{reason}: the request is not valid HTTP/1.1.", code="malformed_request")
     if status == 414 or status == 431:
         problem = errors.BadRequest(f"{reason}.", code="request_head_too_large")
-    if status >= 500 and status != 501:
+    if status >= 500 and status not in (501, 505):
         problem = errors.BadRequest("Something went wrong on our side.", code="internal_error")
     problem.status = status
     body = errors.render(problem, trace.request_id(None))

@@ -34,20 +34,25 @@ class Shares:
         self._held: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def take(self, address: str, whole: int) -> bool:
-        """Take one more; False when that would be more than half of the whole."""
+    def take(self, address: str, whole: int, amount: int = 1) -> bool:
+        """Take some more; False when that would be more than half of the whole, or more than is left of it."""
         with self._lock:
-            if self._held[address] >= max(1, whole // 2):
+            is_too_much = self._held[address] + amount > max(1, whole // 2)
+            if is_too_much or self._held.total() + amount > whole:
+                self._forget(address)
                 return False
-            self._held[address] += 1
+            self._held[address] += amount
             return True
 
-    def give(self, address: str) -> None:
-        """Give one back."""
+    def give(self, address: str, amount: int = 1) -> None:
+        """Give some back."""
         with self._lock:
-            self._held[address] -= 1
-            if not self._held[address]:
-                del self._held[address]
+            self._held[address] -= amount
+            self._forget(address)
+
+    def _forget(self, address: str) -> None:
+        if not self._held[address]:
+            del self._held[address]
 
 
 class PatientSocket:
@@ -107,18 +112,22 @@ class PatientSocket:
 
     def recv(self, size: int, *flags: int) -> bytes:
         """The next bytes, as soon as there are any. Raises NothingCame where a request did not begin, ClientGone."""
-        while True:
-            try:
-                received = self.inner.recv(size, *flags)
-            except BlockingIOError:
-                if not self._has_begun:
-                    raise NothingCame from None
-                self._wait_for_bytes()
-            except OSError as error:
-                raise ClientGone from error
-            else:
-                self._has_begun = True
-                return received
+        while (received := self.recv_now(size, *flags)) is None:
+            self._wait_for_bytes()
+        return received
+
+    def recv_now(self, size: int, *flags: int) -> bytes | None:
+        """Return the bytes that are there, or None. Raises NothingCame where a request did not begin, ClientGone."""
+        try:
+            received = self.inner.recv(size, *flags)
+        except BlockingIOError:
+            if not self._has_begun:
+                raise NothingCame from None
+            return None
+        except OSError as error:
+            raise ClientGone from error
+        self._has_begun = True
+        return received
 
     def send(self, data: bytes) -> int:
         self.sendall(data)
@@ -157,9 +166,12 @@ class PatientSocket:
         return bool(poll.poll(max(0.0, seconds) * 1000))
 
     def _wait_for_bytes(self) -> None:
+        left_s = self.deadline - time.monotonic()
+        if left_s <= 0:
+            raise ClientGone("it sends too slowly")
         with self._share():
             yielding()
-            if not self._ready(select.POLLIN, self.deadline - time.monotonic()):
+            if not self._ready(select.POLLIN, left_s):
                 raise ClientGone("it sends too slowly")
 
     def _wait_for_reader(self) -> None:

@@ -15,6 +15,7 @@ from urllib.parse import unquote_to_bytes
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
+MAX_BODY_BYTES = 10 * 1024 * 1024  # of a request, however it came
 NAMES = 512  # of headers that are remembered: few pass from one of our programs to another
 ALWAYS = {
     "SCRIPT_NAME": "",

@@ -13,171 +13,23 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
-from enum import Enum, auto
 from typing import Any
 
-from gunicorn.http.errors import NoMoreData
+import gunicorn.util
+from gunicorn.http.errors import InvalidHTTPVersion
 from gunicorn.workers.base import Worker as GunicornWorker
 
-from kit.patience import ClientGone, NothingCame, PatientSocket, is_unread
+from kit.exchange import After, Connection, Exchange
+from kit.lead import Lead
 from kit.poller import READABLE, WRITABLE, poller
-from kit.waiting import SUSPEND, leading, yielding
-from kit.wsgi import PlainParser, Response, connection_environ, environ, fixed
+from kit.waiting import leading
+from kit.wsgi import Response, fixed
 
 TICK_S = 1.0
 STOPPING_TICK_S = 0.05
-DRAIN_S = 5.0
 STOPPING_KEEPALIVE_S = 2.0  # for requests that clients may be sending already while the worker stops
 CROWDED_KEEPALIVE_S = 2.0  # while others cannot get a connection at all
 NEVER = float("inf")
-
-
-class Connection:
-    """One client's connection. It belongs to the poller, or to the one thread that took it out of `Worker.idle`."""
-
-    __slots__ = ("client", "environ", "expires", "parser", "sock")
-
-    def __init__(self, cfg: Any, inner: socket.socket, client: Any, server: Any) -> None:
-        self.client = client
-        self.sock = PatientSocket(inner, client[0] if client else "")
-        self.parser = PlainParser(cfg, self.sock, client)
-        self.environ = connection_environ(cfg, client, server)
-        self.expires = 0.0
-
-    @property
-    def has_more(self) -> bool:
-        """Whether a part of the next request has been read already."""
-        return bool(self.parser.unreader.buf.getbuffer().nbytes)
-
-
-class After(Enum):
-    """What becomes of a connection."""
-
-    KEPT = auto()
-    CLOSED = auto()
-    SUSPENDED = auto()
-    UNTOUCHED = auto()
-
-
-class Exchange:
-    """A request and its answer, until the answer is over."""
-
-    __slots__ = ("awaited", "body", "connection", "pieces", "request", "response", "worker")
-
-    def __init__(self, worker: "Worker", connection: Connection) -> None:
-        self.worker, self.connection = worker, connection
-        self.request: Any = None
-        self.response: Any = None
-        self.body: Any = None
-        self.pieces: Any = None
-        self.awaited: tuple[int, float] | None = None
-
-    def run(self) -> After:
-        """Go on with it. Whatever was suspended waits for what is `awaited`."""
-        connection = self.connection
-        try:
-            if self.body is None:
-                self._begin()
-            if not self._write():
-                return After.SUSPENDED
-            ends = self.response.should_close() or self.response.is_short
-            if not ends and connection.parser.finish_body(time.monotonic() + DRAIN_S):
-                return After.KEPT
-        except NothingCame:
-            return After.UNTOUCHED
-        except (NoMoreData, StopIteration, ClientGone):
-            pass
-        except Exception as error:
-            if self.response is not None and self.response.headers_sent:  # a second answer would corrupt the first
-                self.worker.log.exception("An answer broke off.")
-            else:
-                self.worker.handle_error(self.request, connection.sock, connection.client, error)
-        if connection.sock.refused or is_unread(connection.parser):
-            with suppress(OSError):
-                connection.sock.inner.shutdown(socket.SHUT_WR)
-                connection.sock.linger()
-        return After.CLOSED
-
-    def _begin(self) -> None:
-        """Read the request and ask the application."""
-        worker, sock = self.worker, self.connection.sock
-        sock.begin(self.connection.has_more)
-        self.request = next(self.connection.parser)
-        self.response = Response(self.request, sock, worker.plain)
-        if self.request._expected_100_continue:
-            sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        worker.count(self.response)
-        made = environ(self.connection.environ, self.request)
-        if getattr(worker.wsgi, "says_when_it_waits", False):
-            made[SUSPEND] = self._suspend
-        else:
-            yielding()
-        self.body = worker.wsgi(made, self.response.start_response)
-        self.pieces = iter(self.body)
-
-    def _suspend(self, number: int, moment: float) -> None:
-        self.awaited = (number, moment)
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether the application asked to be suspended."""
-        return self.awaited is not None
-
-    def _write(self) -> bool:
-        """Write the answer; False when it has to wait first.
-
-        The application is told of the end before the client is: who has an answer finds it counted and logged.
-        """
-        self.awaited = None
-        try:
-            for piece in self.pieces:
-                if self.is_waiting:
-                    return False
-                if self.response.is_whole(piece):
-                    self.close()
-                    self.response.write(piece)
-                    break
-                self.response.write(piece)
-        except BaseException:
-            self.close()
-            raise
-        self.close()
-        self.response.close()
-        return True
-
-    def close(self) -> None:
-        """Tell the application of the end."""
-        body, self.body = self.body, ()
-        close = getattr(body, "close", None)
-        if close:
-            close()
-
-
-class Lead:
-    """Which of several threads leads. Of those that wait for it the last one is next: the processor still knows what
-    it worked on, and the others may sleep on until there is more to do."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._is_taken = False
-        self._waiting: list[threading.Lock] = []
-
-    def take(self, turn: threading.Lock) -> None:
-        """Wait for the lead. `turn` is a lock of the thread's own, which it holds."""
-        with self._lock:
-            if not self._is_taken:
-                self._is_taken = True
-                return
-            self._waiting.append(turn)
-        turn.acquire()
-
-    def give(self) -> None:
-        """Hand it to the next, or to whoever comes."""
-        with self._lock:
-            if self._waiting:
-                self._waiting.pop().release()
-            else:
-                self._is_taken = False
 
 
 class Worker(GunicornWorker):
@@ -198,6 +50,7 @@ class Worker(GunicornWorker):
         self.idle: dict[int, Connection] = {}
         self.suspended: dict[int, Exchange] = {}
         self.open = 0
+        self.is_ending = False
         self._paused: set[int] = set()
         self._lock = threading.Lock()
         self._looks_at = NEVER
@@ -214,10 +67,7 @@ class Worker(GunicornWorker):
             threading.Thread(target=self._serve, name=f"serving-{number}", daemon=True).start()
         while self.alive and self.ppid == os.getppid():
             self._tick(TICK_S)
-        with self._lock:
-            self.alive = False
-            for number in self.listeners:
-                self.poller.forget(number)
+        self._stop_listening()
         now = time.monotonic()
         while self.open and time.monotonic() < now + self.cfg.graceful_timeout:
             self._end_idle_by(now + STOPPING_KEEPALIVE_S)
@@ -228,8 +78,34 @@ class Worker(GunicornWorker):
         self.nr += 1
         if self.nr >= self.max_requests:
             self.alive = False
-        if not self.alive:
             response.force_close()
+        if self.is_ending:
+            response.force_close()
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Any) -> None:
+        """Log an error and answer it, as gunicorn does; another major version of HTTP is 505 (RFC 9110, 15.6.6)."""
+        if isinstance(exc, InvalidHTTPVersion) and isinstance(exc.version, tuple):
+            gunicorn.util.write_error(client, 505, "", "")
+        else:
+            super().handle_error(req, client, addr, exc)
+
+    def _stop_listening(self) -> None:
+        """Take the connections that wait already, then close the listeners, so that new ones are refused at once.
+
+        Where the supervisor or a successor holds them too, nothing is refused: what comes later waits for that one.
+        Only then do connections end with their next answer: their clients would come back to us.
+        """
+        with self._lock:
+            self.alive = False
+            listeners, self.listeners = self.listeners, {}
+            for number in listeners:
+                self.poller.forget(number)
+        for listener in listeners.values():
+            for _ in range(self.cfg.backlog):
+                if not self._accept(listener):
+                    break
+            listener.close()
+        self.is_ending = True
 
     def _tick(self, most_s: float) -> None:
         """Wait a moment, less when a signal comes or a suspended request's time is over, and look after everybody."""
@@ -303,7 +179,9 @@ class Worker(GunicornWorker):
         """Something happened on a descriptor, or seems to have: it may have been another connection's."""
         listener = self.listeners.get(number)
         if listener is not None:
-            self._accept(number, listener)
+            self._accept(listener)
+            with self._lock:
+                self._listen(number)
             return
         with self._lock:
             exchange = self.suspended.pop(number, None)
@@ -352,28 +230,28 @@ class Worker(GunicornWorker):
             self.poller.ask(number, WRITABLE if connection.has_more else READABLE)
             self.idle[number] = connection
 
-    def _accept(self, number: int, listener: Any) -> None:
+    def _accept(self, listener: Any) -> bool:
+        """Take a connection that waits; False when none does."""
         try:
             inner, client = listener.accept()
         except BlockingIOError:  # another process was faster
-            with self._lock:
-                self._listen(number)
-            return
+            return False
         except OSError as error:  # too many open files, for one: again at the next tick
-            self.log.warning("A connection could not be accepted: %s", error)
-            with self._lock:
-                self._paused.add(number)
-            return
+            if self.alive:
+                self.log.warning("A connection could not be accepted: %s", error)
+                with self._lock:
+                    self._paused.add(listener.fileno())
+            return False
         connection = Connection(self.plain, inner, client, listener.getsockname())
         connection.expires = time.monotonic() + self.cfg.keepalive
         with self._lock:
             self.open += 1
-            self._listen(number)
         self._await(connection)
+        return True
 
     def _listen(self, number: int) -> None:
         """Take one more connection, if there may be one. Called under the lock, as `_resume`."""
-        if not self.alive:
+        if not self.alive or number in self._paused:
             return
         if self.open < self.cfg.worker_connections:
             self.poller.ask(number, READABLE)

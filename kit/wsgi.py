@@ -16,11 +16,12 @@ from urllib.parse import unquote_to_bytes
 from gunicorn import SERVER
 from gunicorn.http import wsgi
 from gunicorn.http.body import Body, LengthReader
-from gunicorn.http.message import Request
 from gunicorn.http.parser import Parser
 from gunicorn.util import is_hoppish
 
-from kit.transport import environ_key
+from kit.errors import Problem
+from kit.strict import StrictRequest, is_host
+from kit.transport import MAX_BODY_BYTES, environ_key
 
 COMMON_BYTES = 4000  # below every limit of gunicorn's on lines and fields, so that none has to be looked at
 # A part of what gunicorn takes: six methods, an absolute path, printable ASCII, names of letters, digits and hyphens.
@@ -40,8 +41,8 @@ def fixed(cfg: Any) -> SimpleNamespace:
     return SimpleNamespace(**{**said, "is_ssl": cfg.is_ssl})
 
 
-class PlainRequest(Request):
-    """A request of a client, whom gunicorn trusts with nothing: neither another scheme nor names with `_`."""
+class PlainRequest(StrictRequest):
+    """A request of a client, read here where it is common."""
 
     is_common = False
     proxy_protocol_info: Any = None
@@ -75,6 +76,8 @@ class PlainRequest(Request):
             or not UNCOMMON.isdisjoint(said)
             or said.get("CONNECTION", KEEP_ALIVE) != KEEP_ALIVE
             or not LENGTH.match(length)
+            or int(length) > MAX_BODY_BYTES
+            or not is_host(said.get("HOST", ""))
         ):
             return False
         self.is_common, self.headers, self.length = True, headers, int(length)
@@ -85,10 +88,7 @@ class PlainRequest(Request):
 
     def should_close(self) -> bool:
         """As gunicorn's, which looks for a `Connection` that no common request has."""
-        return self.must_close if self.is_common else bool(super().should_close())
-
-    def _peer_trusted_for_forwarded(self) -> tuple[dict[str, str], list[str]]:
-        return {}, []
+        return bool(self.must_close or self.body.failed) if self.is_common else super().should_close()
 
 
 def _field(line: str) -> tuple[str, str]:
@@ -107,7 +107,10 @@ class PlainParser(Parser):
         reader = getattr(body, "reader", None)
         if isinstance(reader, LengthReader) and reader.length == 0 and not body.failed:  # type: ignore[union-attr]
             return True
-        return bool(super().finish_body(deadline, max_bytes))
+        try:
+            return bool(super().finish_body(deadline, max_bytes))
+        except Problem:  # of a body that nobody wanted to read
+            return False
 
 
 def connection_environ(cfg: Any, client: Any, server: Any) -> dict[str, Any]:
@@ -121,7 +124,7 @@ def connection_environ(cfg: Any, client: Any, server: Any) -> dict[str, Any]:
     return environ | ({"REMOTE_PORT": str(more[0])} if more else {})
 
 
-def environ(connection: dict[str, Any], request: Request) -> dict[str, Any]:
+def environ(connection: dict[str, Any], request: Any) -> dict[str, Any]:
     """The environ of a request. A header that came more than once is joined by commas (RFC 9110, 5.3)."""
     major, minor = request.version
     made = {

@@ -17,6 +17,7 @@ class Reply:
     headers: list[tuple[str, str]]
     body: bytes
     whole: bool
+    version: str = "HTTP/1.1"
 
     def values(self, name: str) -> list[str]:
         """Every value of a header."""
@@ -64,7 +65,7 @@ def parse(received: bytes, method: str = "GET") -> list[Reply]:
         line, *fields = head.decode("latin-1").split("\r\n")
         assert line.startswith("HTTP/1."), line
         headers = [(name, value) for name, _, value in (field.partition(": ") for field in fields)]
-        reply = Reply(int(line.split(" ")[1]), headers, b"", True)
+        reply = Reply(int(line.split(" ")[1]), headers, b"", True, line.split(" ")[0])
         if reply.status == 100:
             received = rest
             continue

@@ -13,6 +13,8 @@ import gunicorn.util
 import pytest
 
 from kit.patience import PatientSocket
+from tests.gateway.raw import parse, talk
+from tests.gateway.stack import Stack, stack
 
 APP = """
 def application(environ, start_response):
@@ -47,6 +49,13 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
         listener.close()
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A gateway with little patience, before a service."""
+    with stack("mounted", tmp_path_factory.mktemp("impatient"), SLOW_CLIENT_SECONDS="1") as built:
+        yield built
 
 
 def connect(port: int, patience: float = 30) -> socket.socket:
@@ -101,6 +110,16 @@ def test_a_drip_does_not_begin_the_deadline_anew(port: int) -> None:
                 received = b""
                 break
         assert received == b""
+
+
+@pytest.mark.parametrize(
+    "start", [b"Content-Length: 100\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n5\r\nabc"], ids=["CL", "chunks"]
+)
+def test_a_body_that_does_not_arrive_in_time_is_answered_408(impatient: Stack, start: bytes) -> None:
+    head = b"POST /api/customers HTTP/1.1\r\nHost: gateway\r\n" + impatient.authorization
+    (reply,) = parse(talk(impatient.port, head + start, half_close=False))
+    assert (reply.status, reply.values("Connection")) == (408, ["close"])
+    reply.check_problem()
 
 
 def test_slow_clients_leave_threads_to_others(port: int) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import gunicorn.config
 import pytest
 
-from kit.worker import Connection, Worker
+from kit.exchange import Connection
+from kit.worker import Worker
 from tests.gateway.raw import parse
 from tests.kit.served import CLOSE, THREADS, Served, body, everything, get, post, serving
 from tests.topologies import PATIENCE_S

@@ -5,13 +5,15 @@ from typing import Any
 import pytest
 from gunicorn.config import Config
 from gunicorn.http.errors import ParseException
-from gunicorn.http.message import Request
 from gunicorn.http.parser import Parser
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import kit.gunicorn
-from kit.wsgi import COMMON_BYTES, PlainParser, PlainRequest, fixed
+from kit.errors import Problem
+from kit.strict import StrictRequest, is_host
+from kit.transport import MAX_BODY_BYTES
+from kit.wsgi import COMMON_BYTES, PlainParser, fixed
 
 SAID = ("method", "uri", "path", "query", "fragment", "version", "headers", "scheme", "must_close")
 SAID_BY_BOTH = (*SAID, "_expected_100_continue", "trailers", "proxy_protocol_info")
@@ -41,18 +43,15 @@ PIECES = (
         "Transfer-Encoding: chunked",
     ),
     *("Connection: close", "Connection: Keep-Alive", "Connection: x, close", "Expect: 100-continue", " folded", "\x00"),
+    *("Host: a b", "Host: [::1]:80", "Host: a:99999", "Host:", "b/../@", " HTTP/1.2", "identity, ", "99999999999"),
     *("\x7f", "\xe9", "\u0663", "{}", "\x0b", "\x85"),
 )
 
 
-class Theirs(Request):
-    """gunicorn's own, with the one rule of ours that is not about reading."""
-
-    _peer_trusted_for_forwarded = PlainRequest._peer_trusted_for_forwarded
-
-
 class Their(Parser):
-    mesg_class = Theirs
+    """gunicorn's own, with the rules of ours that hold for every request."""
+
+    mesg_class = StrictRequest
 
 
 def configured() -> Any:
@@ -73,7 +72,7 @@ def read(kind: type[Parser], data: bytes) -> tuple[Any, dict[str, Any]]:
     said["closes"] = request.should_close()
     try:
         said["body"] = request.body.read()
-    except (ParseException, OSError) as error:
+    except (ParseException, OSError, Problem) as error:
         said["body"] = type(error)
     return request, said | {"rest": parser.unreader.buf.getvalue()}
 
@@ -110,6 +109,7 @@ def test_a_common_request_is_read_here(data: bytes) -> None:
         "Connection: authorization",
         "X_User_Id: 1",
         "Host: another",
+        "Content-Length: 10485761",
         "Content-Length: 0\r\nContent-Length: 0",
         "Name : value",
         "X-Name: a\r\n folded",
@@ -128,3 +128,51 @@ def test_a_head_that_is_read_here_is_below_every_limit() -> None:
     assert kit.gunicorn.limit_request_line >= COMMON_BYTES
     assert kit.gunicorn.limit_request_field_size >= COMMON_BYTES
     assert kit.gunicorn.limit_request_fields >= 64
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["a", "a.example", "a.example:8080", "a_b", "a.", "a:", "127.0.0.1:1", "[::1]", "[2001:db8::7]:65535", "a" * 255],
+)
+def test_a_host_is_a_name_or_an_address_and_perhaps_a_port(host: str) -> None:
+    assert is_host(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("", " ", "a b", "b/../@", "a b/../@", "user@a", "user:word@a", "a/", "/", "a?b", "a#b", "a\\b", "a%20b"),
+        *("a,b", "a;b", "a:b", "a:-1", "a:+1", "a:0", "a:65536", "a:99999999", "a:1:2", ":80", "a\tb", "a\x00", "\xe9"),
+        *(
+            "::1",
+            "[::1",
+            "::1]",
+            "[]",
+            "[a]",
+            "[::1]x",
+            "[::1]:0",
+            "[1.2.3.4]",
+            "[v1.a]",
+            "[::1%25eth0]",
+            "<a>",
+            "a" * 262,
+        ),
+    ],
+)
+def test_what_names_no_host_is_none(host: str) -> None:
+    assert not is_host(host)
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.9"])
+def test_a_later_minor_version_is_read_as_the_one_that_we_speak(version: str) -> None:
+    # The version of an answer was the client's own: psf/gunicorn's parser takes every 1.x (RFC 9110, 2.5).
+    assert read(PlainParser, COMMON.replace(b"1.1", version.encode()))[1]["version"] == (1, 1)
+
+
+@pytest.mark.parametrize("sizes", [[MAX_BODY_BYTES + 1], [1, MAX_BODY_BYTES], [2**64 - 1], [16**400]])
+def test_chunks_are_judged_by_what_they_announce(sizes: list[int]) -> None:
+    head = POSTED.partition(b"\r\n\r\n")[0].replace(b"Content-Length: 2", b"Transfer-Encoding: chunked")
+    chunks = b"\r\n".join(b"%x\r\n%b" % (size, b"x" * size if size == 1 else b"") for size in sizes)
+    request, said = read(PlainParser, head + b"\r\n\r\n" + chunks)
+    assert said["body"].status == 413
+    assert request.should_close()

@@ -158,7 +158,29 @@ LENGTHS |= {
         b"2\r\n{}\r\n0\r\n" + b"X-A: b\r\n" * 100_000 + b"\r\n",
     ),
 }
+LENGTHS |= {
+    "identity, chunked": (b"Transfer-Encoding: identity, chunked\r\n", b"0\r\n\r\n"),
+    "identity and chunked": (b"Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n", b"0\r\n\r\n"),
+    "deflate, chunked": (b"Transfer-Encoding: deflate, chunked\r\n", b"0\r\n\r\n"),
+    "chunked and nothing": (b"Transfer-Encoding: chunked,\r\n", b"0\r\n\r\n"),
+}
 LENGTHS["too large, and sent all the same"] = (b"Content-Length: %d\r\n" % (MAX_BODY + 1), b"x" * (MAX_BODY + 1))
+HOSTS = [
+    *(b"Host: a b/../@", b"Host: user@gateway", b"Host: user:word@gateway:80", b"Host: gateway/", b"Host: gateway?x"),
+    *(b"Host: gateway:65536", b"Host: gateway:-1", b"Host: gateway:0", b"Host: gateway:http", b"Host: gateway:1:2"),
+    *(b"Host: ", b"Host: gateway, gateway", b"Host: a\r\nHost: a", b"Host: :80", b"Host: [::1", b"Host: [gateway]"),
+    *(b"Host: gate\xe9way", b"Host: gate%20way", b"Host: <gateway>", b"Host: gate\\way"),
+]
+# Said of a body that does not come: it is refused for what is said. Each ends the connection, whatever comes behind it.
+ANNOUNCED = {
+    "a chunk of 2^64-1 bytes": b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
+    "a chunk of a billion bytes": b"Transfer-Encoding: chunked\r\n\r\n3b9aca00\r\nabc",
+    "a chunk too many": b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n%x\r\n" % (MAX_BODY - 1),
+    "a length of a billion": b"Content-Length: 1000000000\r\n\r\n",
+    "a length of 2^64": b"Content-Length: 18446744073709551616\r\n\r\nabc",
+    "a length that will be refused": b"Content-Length: %d\r\nExpect: 100-continue\r\n\r\n" % (MAX_BODY + 1),
+    "a chunk after an expectation": b"Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n3b9aca00\r\n",
+}
 METHODS = [b"TRACE", b"CONNECT", b"PROPFIND", b"FOO", b"get", b"Get", b"G@T", b"OPTIONS", b"G" * 30]
 
 REFUSED = [
@@ -184,9 +206,12 @@ REFUSED = [
     Probe("101 headers", get("/api/customers", b"X-A: b\r\n" * 101), (431,)),
     Probe("a long target", get("/api/customers?q=" + "a" * 5000), (414,)),
     Probe("HTTP/0.9", b"GET /api/customers\r\n\r\n", (400,)),
-    Probe("HTTP/2.0", b"GET /api/customers HTTP/2.0\r\nHost: gateway\r\n\r\n", (400,)),
+    Probe("HTTP/2.0", b"GET /api/customers HTTP/2.0\r\nHost: gateway\r\n\r\n", (505,)),
+    Probe("HTTP/0.9 by name", b"GET /api/customers HTTP/0.9\r\nHost: gateway\r\n\r\n", (505,)),
     Probe("HTTP/9", b"GET /api/customers HTTP/9\r\nHost: gateway\r\n\r\n", (400,)),
-    Probe("the preface of HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", (400,)),
+    Probe("the preface of HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", (400, 505)),
+    *(Probe(f"Host {host!r}", b"GET /api/customers HTTP/1.1\r\n" + host + b"\r\n{auth}\r\n", (400,)) for host in HOSTS),
+    *(Probe(f"Host {host!r} in HTTP/1.0", b"GET / HTTP/1.0\r\n" + host + b"\r\n{auth}\r\n", (400,)) for host in HOSTS),
     Probe("TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", (400,)),
     Probe("garbage", b"\x00\x01\x02\x03 \xff\r\n\r\n", (400,)),
     *(
@@ -250,6 +275,8 @@ PASSING = [
     Probe("a proxy's credentials", get("/api/customers", b"Proxy-Authorization: Basic YTpi\r\n"), (200,)),
     Probe("an empty query", get("/api/customers?"), (200,)),
     Probe("HTTP/1.2", b"GET /api/customers HTTP/1.2\r\nHost: gateway\r\n{auth}\r\n", (200,)),
+    Probe("a Host with a port", b"GET /api/customers HTTP/1.1\r\nHost: gateway:8080\r\n{auth}\r\n", (200,)),
+    Probe("an address for a Host", b"GET /api/customers HTTP/1.1\r\nHost: [::1]:8080\r\n{auth}\r\n", (200,)),
     Probe("HEAD", get("/api/customers", method=b"HEAD"), (200,)),
 ]  # fmt: skip
 

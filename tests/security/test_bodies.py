@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from kit import transport
-from kit.app import MAX_BODY_BYTES
+from kit.transport import MAX_BODY_BYTES
 
 
 class Unread:

@@ -9,13 +9,14 @@ import pytest
 from alicerce.services import services
 from kit import tokens
 from tests.api import new_person
-from tests.gateway.raw import Reply, exchange
+from tests.gateway.raw import Reply, exchange, parse, talk
 from tests.gateway.stack import Stack
-from tests.security.probes import BODIES, PASSING, REFUSED, Probe, get, post
+from tests.security.probes import ANNOUNCED, BODIES, LENGTHS, PASSING, REFUSED, Probe, get, post
 from tests.tables import Tally
 from tests.topologies import Running
 
 NORMAL = get("/api/customers")
+FRAMING = [name for name in LENGTHS if name != "shorter than its CL"]  # what comes behind that one is its rest
 
 
 @pytest.fixture(scope="session", params=["solo", "split"])
@@ -89,10 +90,41 @@ def test_a_service_by_itself_opens_nothing_and_breaks_at_nothing(split: Running,
     tally("raw-socket probes past the gateway", tried=len(services()))
 
 
+@pytest.mark.parametrize("name", FRAMING)
+def test_refused_framing_ends_the_connection(echo: Stack, name: str) -> None:
+    before = len(echo.seen())
+    sent = post(*LENGTHS[name]) + NORMAL
+    (refusal,) = exchange(echo.port, sent.replace(b"{auth}", echo.authorization))
+    assert is_refusal(refusal), refusal
+    assert refusal.values("Connection") == ["close"]
+    assert echo.seen()[before:] == []
+
+
+@pytest.mark.parametrize("name", FRAMING)
+def test_refused_framing_ends_the_connection_to_a_service_too(split: Running, name: str) -> None:
+    sent = post(*LENGTHS[name]).replace(b"/api/", b"/").replace(b"{auth}", b"")
+    replies = exchange(split.ports["customer"], sent + b"GET /live HTTP/1.1\r\nHost: customer\r\n\r\n")
+    assert [reply.values("Connection") for reply in replies] == [["close"]], replies
+
+
+@pytest.mark.parametrize("name", ANNOUNCED)
+@pytest.mark.parametrize("target", [b"/api/customers", b"/api/nothing"])
+def test_a_body_is_judged_by_what_is_announced_of_it(echo: Stack, name: str, target: bytes) -> None:
+    head = b"POST " + target + b" HTTP/1.1\r\nHost: gateway\r\n" + echo.authorization
+    received = talk(echo.port, head + ANNOUNCED[name], half_close=False)
+    if not (b"Expect" in ANNOUNCED[name] and b"chunked" in ANNOUNCED[name]):
+        assert b" 100 " not in received
+    (reply,) = parse(received)
+    assert reply.status == (413 if b"customers" in target else 404), reply
+    assert reply.values("Connection") == ["close"]
+    reply.check_problem()
+
+
 @pytest.mark.parametrize("probe", PASSING, ids=lambda probe: probe.name)
 def test_what_passes_arrives_as_it_was_routed(echo: Stack, probe: Probe) -> None:
     replies = exchange(echo.port, filled(probe, echo.authorization), method=method_of(probe))
     assert [reply.status for reply in replies] == [200]
+    assert replies[0].version in ("HTTP/1.1", "HTTP/1.0")
     if method_of(probe) == "HEAD":
         return
     got = replies[0].json
