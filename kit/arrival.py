@@ -48,7 +48,7 @@ class Arrival:
             length = reader.length
             if not length or length > MAX_BODY_BYTES:
                 return True
-            return self._gather(lambda buffer: buffer.getbuffer().nbytes >= length, BODY_READ)
+            return self._gather(lambda buffer: bool(buffer.getbuffer().nbytes >= length), BODY_READ)
         if isinstance(reader, Chunks):
             self.chunks = self.chunks or Progress()
             is_there = self._gather(self.chunks.is_over, BODY_READ)
@@ -105,7 +105,7 @@ class Progress:
 
     def is_over(self, buffer: Any) -> bool:
         """Return whether the reader can judge it without waiting: it is whole, malformed or too large."""
-        data = buffer.getvalue()
+        data: bytes = buffer.getvalue()
         while True:
             end = data.find(b"\r\n", self.place)
             if end < 0:

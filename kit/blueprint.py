@@ -9,6 +9,7 @@ def update_customer(data, customer_id):
     return domain.update_customer(customer_id, **data)
 """
 
+import json
 from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any, NoReturn
@@ -40,21 +41,28 @@ class MalformedJson(BadRequest):
     """The body is not valid JSON."""
 
 
+class BodyMissing(BadRequest):
+    """The body is missing. Send a JSON object."""
+
+
 class Parser(FlaskParser):
-    """Strict reading: UTF-8 JSON objects only, no NaN, no lone surrogates, no repeated query parameters."""
+    """Strict reading: UTF-8 JSON objects only, no NaN, no lone surrogates, no repeated members or query parameters."""
 
     DEFAULT_UNKNOWN_BY_LOCATION = {"json": None, "query": None}  # noqa: RUF012 - as the base class declares it
 
     def load_json(self, req: Any, schema: Any) -> Any:
         body = req.get_data()
-        if not body:
+        if not body and schema.body_is_optional:
             return {}
+        if not body:
+            raise BodyMissing
         if req.mimetype and not req.is_json:  # without a type it is taken for what it has to be
             raise UnsupportedMediaType
         try:
             data = orjson.loads(body)
         except orjson.JSONDecodeError as error:
             raise MalformedJson(f"The body is not valid JSON: {error}.") from error
+        _check_members(body)
         if not isinstance(data, dict) and not schema.many:
             raise BadRequest("The body must be a JSON object.", code="malformed_json")
         return data
@@ -70,6 +78,28 @@ class Parser(FlaskParser):
     def handle_error(self, error: Any, *args: Any, **kwargs: Any) -> NoReturn:
         (errors,) = error.messages.values()
         raise ValidationError(errors=first_of(errors, iter(range(MOST_ERRORS)))) from error
+
+
+def _members(pairs: list[tuple[str, Any]]) -> None:
+    """Refuse an object that names a member twice: what reads the first sees another request than we do."""
+    names: set[str] = set()
+    for name, _ in pairs:
+        if name in names:
+            shown = name[:LONGEST_NAME]
+            raise MalformedJson(f"The body names {shown!r} twice in one object.", errors={shown: ["Give this once."]})
+        names.add(name)
+
+
+# orjson keeps the last of repeated members and does not say so; a second reading costs 6 us for a usual body.
+MEMBERS = json.JSONDecoder(object_pairs_hook=_members)
+
+
+def _check_members(body: bytes) -> None:
+    """Read valid JSON a second time, for its members alone. Raises MalformedJson."""
+    try:
+        MEMBERS.decode(body.decode())
+    except RecursionError as error:
+        raise MalformedJson("The body is nested too deeply.") from error
 
 
 def _made(schema: Any) -> Any:
@@ -115,8 +145,10 @@ class Blueprint(SmorestBlueprint):
         super().register_views_in_doc(api, *args, **options)
 
     def accepts(self, schema: Any) -> Callable[[View], View]:
-        """The JSON body, checked, as the view's first argument."""
-        return self.arguments(_made(schema))  # type: ignore[no-any-return]
+        """The JSON body, checked, as the view's first argument. Absent it is refused, unless its schema says
+        `body_is_optional`."""
+        made = _made(schema)
+        return self.arguments(made, required=not made.body_is_optional)  # type: ignore[no-any-return]
 
     def filters(self, schema: type[Query]) -> Callable[[View], View]:
         """The query string, checked, as the view's first argument."""

@@ -29,6 +29,7 @@ ALWAYS = (400, 401, 403, 404, 422, 429, 500, 503, 504)
 CHANGING = (409,)
 CONDITIONAL = (412,)
 WITH_BODY = (413, 415)
+WITH_QUERY = (414,)
 KEY_PATTERN = "^[!-~]{1,255}$"
 REQUEST_ID = "0197a3c0-7f10-7c3e-9d55-3f6f2f6a1b2c"
 UNUSED = ("kit.ErrorSchema", "kit.PaginationMetadataSchema")  # the library's own, which we never answer
@@ -115,11 +116,16 @@ class Finish(BasePlugin):
                 operation["description"] = "\n\n".join(filter(None, sentences))
             if "requestBody" in operation:
                 self._show(operation["requestBody"], answered=False)
-                for status in WITH_BODY:
-                    operation["responses"].setdefault(str(status), _problem(self.spec, status))
+                self._add(operation, WITH_BODY)
+            if any(part.get("in") == "query" for part in operation.get("parameters", [])):
+                self._add(operation, WITH_QUERY)
             for answer in operation["responses"].values():
                 if isinstance(answer, dict):
                     self._show(answer, answered=True)
+
+    def _add(self, operation: dict[str, Any], statuses: tuple[int, ...]) -> None:
+        for status in statuses:
+            operation["responses"].setdefault(str(status), _problem(self.spec, status))
 
     def _show(self, part: dict[str, Any], *, answered: bool) -> None:
         body = part.get("content", {}).get("application/json")

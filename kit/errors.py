@@ -94,6 +94,12 @@ class TooLarge(Problem):
     status = 413
 
 
+class TargetTooLong(Problem):
+    """The address with its query is longer than 4094 bytes. Ask for less at once."""
+
+    status = 414
+
+
 class UnsupportedMediaType(Problem):
     """Send the body as application/json."""
 

@@ -90,11 +90,15 @@ def worker_exit(server: Any, worker: Any) -> None:
 def write_problem(sock: Any, status: int, reason: str, message: str) -> None:
     """Refuse what could not be parsed as HTTP, as a problem document, and close the connection."""
     reason = HTTPStatus(status).phrase
-    problem = errors.BadRequest(f"{reason}: the request is not valid HTTP/1.1.", code="malformed_request")
-    if status == 414 or status == 431:
-        problem = errors.BadRequest(f"{reason}.", code="request_head_too_large")
+    problem: errors.Problem = errors.BadRequest(
+        f"{reason}: the request is not valid HTTP/1.1.", code="malformed_request"
+    )
+    if status == 414:
+        problem = errors.TargetTooLong()
+    if status == 431:
+        problem = errors.Problem(f"{reason}.", code="request_head_too_large")
     if status >= 500 and status not in (501, 505):
-        problem = errors.BadRequest("Something went wrong on our side.", code="internal_error")
+        problem = errors.Problem("Something went wrong on our side.", code="internal_error")
     problem.status = status
     body = errors.render(problem, trace.request_id(None))
     head = (

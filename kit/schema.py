@@ -41,6 +41,7 @@ class Schema(SQLAlchemySchema):
     singular: ClassVar[str] = ""
     plural: ClassVar[str] = ""
     bare: ClassVar[bool] = False  # its members stand in the answer by themselves, without an envelope
+    body_is_optional: ClassVar[bool] = False  # a request without a body stands for one with an empty object
     example: ClassVar[dict[str, Any]] = {}  # how one looks, for the OpenAPI document
 
     @classmethod

@@ -68,6 +68,7 @@ class StrictRequest(Request):
 
     body: Any
     must_close: bool
+    version: tuple[int, int]
 
     def _peer_trusted_for_forwarded(self) -> tuple[dict[str, str], list[str]]:
         return {}, []

@@ -170,6 +170,7 @@ class Logout(Schema):
 
     scope = Line(load_default="local", validate=validate.OneOf(("local", "others", "global")))
 
+    body_is_optional = True
     example = {"scope": "local"}
 
 

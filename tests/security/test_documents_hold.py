@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +22,7 @@ from alicerce.services import services
 from gateway import routes
 from scripts.collection_files.story import CHAPTERS
 from tests.api import Api, Person
-from tests.security.documented import Operation, World, operations
+from tests.security.documented import KEY, Operation, World, operations
 from tests.security.twin import world as twin
 from tests.tables import Tally
 
@@ -45,6 +46,7 @@ REPEATABLE = settings(
 )
 UNAUTHENTICATED = 401
 FAILED = 400
+SERVER_FAILED = 500
 REPEATED = ("GET", "PUT")
 # Which operations the story never does with success: only an administrator of the platform can.
 UNTOLD = {"tenant.activate_tenant"}
@@ -171,3 +173,25 @@ def contradictions(
 
     ask()
     return found
+
+
+def test_a_body_is_required_exactly_where_its_absence_is_refused(platform: Any) -> None:
+    known = operations(platform)
+    world, wrong = World(platform, known), []
+    for operation in known:
+        if "requestBody" not in operation.told:
+            continue
+        headers = {KEY: secrets.token_hex(8)} if operation.has_header(KEY) else {}
+        answer = world.person.request(operation.method, world.address(operation), headers=headers)
+        is_refused = FAILED <= answer.status < SERVER_FAILED
+        if operation.told["requestBody"].get("required", False) is not is_refused:
+            wrong.append(f"{operation}: {answer.status}")
+        if not is_refused:
+            world = World(platform, known)  # it may have logged out
+    assert wrong == []
+
+
+def test_an_address_may_be_too_long_where_there_is_a_query(platform: Any) -> None:
+    for operation in operations(platform):
+        has_query = any(part["in"] == "query" for part in operation.told.get("parameters", []))
+        assert ("414" in operation.told["responses"]) is has_query, operation
