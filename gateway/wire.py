@@ -24,7 +24,7 @@ from gateway.upstream import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from kit import transport
+from kit import reach, transport
 from kit.client import address
 from kit.config import WEB_THREADS
 from kit.waiting import yielding
@@ -43,11 +43,19 @@ class Connection:
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self.sock = sock
-        self.deadline = 0.0
+        self.address = sock.getpeername()
+        self.deadline, self.expires = 0.0, reach.expiry()
+
+    @property
+    def has_aged(self) -> bool:
+        """Whether it is closed rather than used again, so that replicas which came later have their share."""
+        return time.monotonic() > self.expires
 
     @property
     def is_usable(self) -> bool:
         """Whether it is idle as it should be: with nothing to read, neither an end nor an answer nobody asked for."""
+        if self.has_aged:
+            return False
         try:
             self.sock.recv(1)
         except BLOCKED:
@@ -121,22 +129,24 @@ class Http:
 
     def keep(self, connection: Connection) -> None:
         """Take back a connection whose answer was read to its end."""
+        if connection.has_aged:
+            connection.close()
+            return
         try:
             self._idle.put_nowait(connection)
         except Full:
             connection.close()
 
-    def connect(self, request: Request) -> Connection:
-        """A new connection. Raises UpstreamUnavailable."""
+    def connect(self, request: Request, failed: object = None) -> Connection:
+        """A new connection, rather not to the address that `failed`. Raises UpstreamUnavailable."""
         yielding()
         try:
-            sock = socket.create_connection((self._host, self._port), min(CONNECT_S, request.left()))
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock = reach.connect(self._host, self._port, min(CONNECT_S, request.left()), failed)
             if self._tls:
                 sock = self._tls.wrap_socket(sock, server_hostname=self._host)
+            return Connection(sock)
         except OSError as error:
             raise UpstreamUnavailable(upstream=self.service, retry_after_s=1) from error
-        return Connection(sock)
 
     def close(self) -> None:
         """Close the connections that are kept."""
@@ -148,15 +158,14 @@ class Http:
 class Sent:
     """A request that was sent, until the head of its answer is there.
 
-    A kept connection may have been closed by the other side while it was idle. Only what is safe to repeat is sent
-    again, only once, and then over a new connection.
+    A connection may end before any of its answer came: it was closed while it was idle, or its replica died. Only what
+    is safe to repeat is sent again, only once, and then over a new connection.
     """
 
     def __init__(self, http: Http, request: Request) -> None:
         self.http, self.request = http, request
-        kept = http.take()
-        self._may_repeat = kept is not None and request.method in REPEATABLE
-        self._send(kept or http.connect(request))
+        self._may_repeat = request.method in REPEATABLE
+        self._send(http.take() or http.connect(request))
 
     def _send(self, connection: Connection) -> None:
         self.connection = connection
@@ -201,10 +210,10 @@ class Sent:
         self.close()
         if isinstance(error, TimeoutError):
             raise UpstreamTimeout(upstream=self.http.service) from error
-        if not self._may_repeat:
+        if not self._may_repeat or not self.reader.is_empty:
             raise UpstreamBroken(upstream=self.http.service) from error
         self._may_repeat = False
-        self._send(self.http.connect(self.request))
+        self._send(self.http.connect(self.request, self.connection.address))
 
     def close(self) -> None:
         """Nobody wants the answer any more."""

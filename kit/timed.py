@@ -10,6 +10,9 @@ from typing import Any
 
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+
+from kit import reach
 
 CHUNK = 64 * 1024
 
@@ -62,15 +65,34 @@ class Reader(io.RawIOBase):
 
 
 class TimedHTTP(HTTPConnection):
+    """A connection that is opened by `kit.reach`, and not used again once it has aged."""
+
+    expires = 0.0
+
     def connect(self) -> None:
         super().connect()
         self.sock: Any = Timed(self.sock)
 
+    @property
+    def is_connected(self) -> bool:
+        """Asked by urllib3 before a kept connection is used: where this is false, it opens another one."""
+        return time.monotonic() < self.expires and super().is_connected
 
-class TimedHTTPS(HTTPSConnection):
-    def connect(self) -> None:
-        super().connect()
-        self.sock: Any = Timed(self.sock)
+    def _new_conn(self) -> socket.socket:
+        try:
+            opened = reach.connect(self.host, self.port, self.timeout or 0.0)
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, self, error) from error
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, f"{self.host} did not answer in time.") from error
+        except OSError as error:
+            raise NewConnectionError(self, f"{self.host} cannot be reached: {error}") from error
+        self.expires = reach.expiry()
+        return opened
+
+
+class TimedHTTPS(TimedHTTP, HTTPSConnection):
+    """The same with TLS."""
 
 
 class Pool(HTTPConnectionPool):
