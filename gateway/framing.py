@@ -71,6 +71,7 @@ class Reader:
         self.method, self.more = method, more
         self._held = b""
         self._interim = 0
+        self.has_begun = False  # to be answered
 
     def head(self) -> Head:
         """The head of the final answer. Raises Malformed, and what `more` raises; then it may be asked again."""
@@ -142,4 +143,5 @@ class Reader:
         piece = self.more()
         if not piece:
             raise Malformed("it breaks off")
+        self.has_begun = True
         return piece

@@ -40,9 +40,9 @@ BLOCKED = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 class Connection:
     """A connection to a service. Its socket never blocks, so that what is there already costs one system call."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, has_others: bool = False) -> None:
         sock.setblocking(False)
-        self.sock = sock
+        self.sock, self.has_others = sock, has_others
         self.address = sock.getpeername()
         self.deadline, self.expires = 0.0, reach.expiry()
 
@@ -141,10 +141,11 @@ class Http:
         """A new connection, rather not to the address that `failed`. Raises UpstreamUnavailable."""
         yielding()
         try:
-            sock = reach.connect(self._host, self._port, min(CONNECT_S, request.left()), failed)
+            addresses = reach.addresses(self._host, self._port)
+            sock = reach.connect(addresses, min(CONNECT_S, request.left()), failed)
             if self._tls:
                 sock = self._tls.wrap_socket(sock, server_hostname=self._host)
-            return Connection(sock)
+            return Connection(sock, len(addresses) > 1)
         except OSError as error:
             raise UpstreamUnavailable(upstream=self.service, retry_after_s=1) from error
 
@@ -159,13 +160,16 @@ class Sent:
     """A request that was sent, until the head of its answer is there.
 
     A connection may end before any of its answer came: it was closed while it was idle, or its replica died. Only what
-    is safe to repeat is sent again, only once, and then over a new connection.
+    is safe to repeat is sent again, only once, and then over a new connection; where there is no other replica, only
+    after a kept one.
     """
 
     def __init__(self, http: Http, request: Request) -> None:
         self.http, self.request = http, request
-        self._may_repeat = request.method in REPEATABLE
-        self._send(http.take() or http.connect(request))
+        kept = http.take()
+        connection = kept or http.connect(request)
+        self._may_repeat = request.method in REPEATABLE and (kept is not None or connection.has_others)
+        self._send(connection)
 
     def _send(self, connection: Connection) -> None:
         self.connection = connection
@@ -210,7 +214,7 @@ class Sent:
         self.close()
         if isinstance(error, TimeoutError):
             raise UpstreamTimeout(upstream=self.http.service) from error
-        if not self._may_repeat or not self.reader.is_empty:
+        if not self._may_repeat or self.reader.has_begun:
             raise UpstreamBroken(upstream=self.http.service) from error
         self._may_repeat = False
         self._send(self.http.connect(self.request, self.connection.address))

@@ -41,7 +41,7 @@ class MalformedJson(BadRequest):
     """The body is not valid JSON."""
 
 
-class BodyMissing(BadRequest):
+class BodyMissing(ValidationError):
     """The body is missing. Send a JSON object."""
 
 
@@ -52,10 +52,10 @@ class Parser(FlaskParser):
 
     def load_json(self, req: Any, schema: Any) -> Any:
         body = req.get_data()
-        if not body and schema.body_is_optional:
-            return {}
-        if not body:
+        if not body and not (schema.body_is_optional or _has_required(schema)):
             raise BodyMissing
+        if not body:  # the schema names the fields that are missing
+            return {}
         if req.mimetype and not req.is_json:  # without a type it is taken for what it has to be
             raise UnsupportedMediaType
         try:
@@ -100,6 +100,10 @@ def _check_members(body: bytes) -> None:
         MEMBERS.decode(body.decode())
     except RecursionError as error:
         raise MalformedJson("The body is nested too deeply.") from error
+
+
+def _has_required(schema: Any) -> bool:
+    return not schema.partial and any(field.required for field in schema.load_fields.values())
 
 
 def _made(schema: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 MOST_AGE_S = 8.0  # counted from the opening: connections are reused last in, first out, and so are hardly ever idle
 LEAST_AGE_S = 4.0
+Address = tuple[socket.AddressFamily, Any]  # a family, and an address as sockets of that family take it
 _turns = count(random.randrange(1024))  # noqa: S311 - so that several processes do not begin at the same address
 
 
@@ -20,22 +21,27 @@ def expiry() -> float:
     return time.monotonic() + random.uniform(LEAST_AGE_S, MOST_AGE_S)  # noqa: S311 - so that they do not end together
 
 
-def connect(host: str, port: int, timeout_s: float, failed: Any = None) -> socket.socket:
-    """Open a connection to one of the addresses of a name, trying each in turn. Raises OSError, the last one's.
+def addresses(host: str, port: int) -> list[Address]:
+    """Return the addresses that a name has now, beginning with another one each time. Raises OSError.
 
-    The name is resolved anew, and the order of a resolver, which may be the same each time, is not kept. `failed` is
-    the address at which a connection has just broken: it is tried last.
+    The order of a resolver may be the same each time, and is not kept.
     """
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = sorted({(family, address) for family, _, _, _, address in found})
-    first = next(_turns) % len(addresses)
+    found = sorted({(family, at) for family, _, _, _, at in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)})
+    first = next(_turns) % len(found)
+    return found[first:] + found[:first]
+
+
+def connect(found: list[Address], timeout_s: float, failed: Any = None) -> socket.socket:
+    """Open a connection to the first of some addresses that takes it. Raises OSError, the last one's.
+
+    `failed` is the address at which a connection has just broken: it is tried last.
+    """
     error: OSError | None = None
-    addresses = addresses[first:] + addresses[:first]
-    for family, address in sorted(addresses, key=lambda one: one[1] == failed):
+    for family, at in sorted(found, key=lambda one: one[1] == failed):
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
             sock.settimeout(timeout_s)
-            sock.connect(address)
+            sock.connect(at)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError as refusal:
             sock.close()

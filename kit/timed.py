@@ -80,7 +80,7 @@ class TimedHTTP(HTTPConnection):
 
     def _new_conn(self) -> socket.socket:
         try:
-            opened = reach.connect(self.host, self.port, self.timeout or 0.0)
+            opened = reach.connect(reach.addresses(self.host, self.port), self.timeout or 0.0)
         except socket.gaierror as error:
             raise NameResolutionError(self.host, self, error) from error
         except TimeoutError as error:

@@ -93,7 +93,7 @@ def test_a_replica_that_is_killed_costs_what_was_on_its_way_at_most(replicas: Re
 def test_ananswerer_that_refuses_is_passed_over(replicas: Replicas) -> None:
     replicas.addresses.insert(0, "127.0.0.3")
     for _ in range(4):
-        reach.connect(NAME, replicas.port, PATIENCE_S).close()
+        reach.connect(reach.addresses(NAME, replicas.port), PATIENCE_S).close()
 
 
 def test_siblings_share_their_requests_out_as_the_gateway_does(replicas: Replicas, young: None) -> None:

@@ -121,7 +121,7 @@ def test_a_repeated_member_is_found_wherever_it_is(
 
 def test_a_body_that_has_to_be_there_is(client: FlaskClient) -> None:
     status, problem = read(client, b"")
-    assert (status, problem["code"]) == (400, "body_missing")
+    assert (status, problem["code"]) == (422, "body_missing")
     assert read(client, b"{}") == (200, [])
 
 

@@ -276,6 +276,22 @@ def test_a_stop_lets_requests_end_and_idle_connections_go(kind: str, tmp_path: P
         assert served.process.wait(PATIENCE_S) == 0
 
 
+def test_connections_that_wait_to_be_taken_are_served_by_a_worker_that_stops(kind: str, tmp_path: Path) -> None:
+    # github.com/benoitc/gunicorn/issues/2409: they were reset, which nobody may answer by sending a POST again
+    with serving(tmp_path, kind, more="worker_connections = 2\n") as served:
+        running = [served.begin("/held") for _ in range(2)]
+        waiting = [served.connect() for _ in range(20)]
+        for client in waiting:
+            client.sendall(post("/echo", b"waited"))
+        served.process.send_signal(signal.SIGTERM)
+        for client in waiting:
+            assert body(client) == b"waited"
+        for client, called in running:
+            called.sendall(b"go")
+            assert body(client) == b"go"
+        assert served.process.wait(PATIENCE_S) == 0
+
+
 def test_a_worker_that_has_answered_its_requests_is_replaced_without_loss(kind: str, tmp_path: Path) -> None:
     with serving(tmp_path, kind, more="max_requests = 20\nmax_requests_jitter = 0\n") as served:
         processes = [served.ask("/process") for _ in range(70)]

@@ -159,6 +159,9 @@ LENGTHS |= {
     ),
 }
 LENGTHS |= {
+    # python-hyper/h11, GHSA-vqfr-h8mv-ghfj: any two bytes were taken for the end of a chunk
+    "a chunk that ends in other bytes": (b"Transfer-Encoding: chunked\r\n", b"2\r\n{}xx0\r\n\r\n"),
+    # github.com/Pylons/waitress/issues/465 and its like: a list of codings of which only the last was looked at
     "identity, chunked": (b"Transfer-Encoding: identity, chunked\r\n", b"0\r\n\r\n"),
     "identity and chunked": (b"Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n", b"0\r\n\r\n"),
     "deflate, chunked": (b"Transfer-Encoding: deflate, chunked\r\n", b"0\r\n\r\n"),
@@ -172,6 +175,7 @@ HOSTS = [
     *(b"Host: gate\xe9way", b"Host: gate%20way", b"Host: <gateway>", b"Host: gate\\way"),
 ]
 # Said of a body that does not come: it is refused for what is said. Each ends the connection, whatever comes behind it.
+# github.com/seanmonstar/warp/issues/383, haproxy/haproxy/issues/3316: a client was told to go on, and then refused.
 ANNOUNCED = {
     "a chunk of 2^64-1 bytes": b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
     "a chunk of a billion bytes": b"Transfer-Encoding: chunked\r\n\r\n3b9aca00\r\nabc",
