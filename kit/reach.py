@@ -12,7 +12,7 @@ from typing import Any
 
 MOST_AGE_S = 8.0  # counted from the opening: connections are reused last in, first out, and so are hardly ever idle
 LEAST_AGE_S = 4.0
-Address = tuple[socket.AddressFamily, Any]  # a family, and an address as sockets of that family take it
+Address = tuple[int, Any]  # a family, and an address as sockets of that family take it
 _turns = count(random.randrange(1024))  # noqa: S311 - so that several processes do not begin at the same address
 
 
@@ -26,7 +26,8 @@ def addresses(host: str, port: int) -> list[Address]:
 
     The order of a resolver may be the same each time, and is not kept.
     """
-    found = sorted({(family, at) for family, _, _, _, at in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)})
+    answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    found: list[Address] = sorted({(int(family), at) for family, _, _, _, at in answers})
     first = next(_turns) % len(found)
     return found[first:] + found[:first]
 
