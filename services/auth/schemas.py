@@ -185,6 +185,7 @@ class TokenToCheck(Schema):
 
     token = Line(validate=validate.Length(1, 8192))
 
+    body_is_optional = True
     example = {"token": ACCESS_TOKEN}
 
 

@@ -104,7 +104,7 @@ def test_refused_framing_ends_the_connection(echo: Stack, name: str) -> None:
 def test_refused_framing_ends_the_connection_to_a_service_too(split: Running, name: str) -> None:
     sent = post(*LENGTHS[name]).replace(b"/api/", b"/").replace(b"{auth}", b"")
     replies = exchange(split.ports["customer"], sent + b"GET /live HTTP/1.1\r\nHost: customer\r\n\r\n")
-    assert [reply.values("Connection") for reply in replies] == [["close"]], replies
+    assert len(replies) == 1 and is_refusal(replies[0]), replies  # with or without a look at the body, and then no more
 
 
 @pytest.mark.parametrize("name", ANNOUNCED)
