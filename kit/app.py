@@ -5,13 +5,14 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 from apispec.ext.marshmallow import MarshmallowPlugin
 from flask import Flask, Response, g, request
 from flask_smorest import Api
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from kit import (
@@ -28,13 +29,14 @@ from kit import (
     outbox,
     prometheus,
     remote,
+    repeats,
     telemetry,
     trace,
 )
 from kit.background import Queue
 from kit.blueprint import Blueprint, dumps
 from kit.config import VERSION
-from kit.database_errors import from_database
+from kit.database_errors import OutcomeUnknown, from_database
 from kit.db import Database, engine_options, url_of
 from kit.driver import fused
 from kit.errors import Problem, Unavailable
@@ -55,6 +57,16 @@ class PowerfulRole(Unavailable):
     """The service's database role may bypass row-level security. Give it one that owns no table and is no superuser."""
 
 
+class Answer(Response):
+    """An answer that stands although its end fails."""
+
+    def close(self) -> None:
+        try:
+            super().close()
+        except Exception as error:
+            logging.getLogger(logs.ROOT).warning("an answer was not closed: %s", error)
+
+
 class Service(Flask):
     """A Flask app in which one request is one transaction and carries one verified identity."""
 
@@ -62,6 +74,7 @@ class Service(Flask):
     db: Database
     lanes: lanes.Lanes
     queues: tuple[Queue, ...] = ()
+    response_class = Answer
 
     def wsgi_app(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer a request once it has its place. A server that cannot suspend requests bounds them by its threads."""
@@ -69,7 +82,7 @@ class Service(Flask):
         turn = self.lanes.ask(environ) if suspend else None
         if suspend is None or turn is None:
             yielding()
-            return super().wsgi_app(environ, start_response)
+            return self._answer(environ, start_response)
         return self._in_turn(turn, suspend, environ, start_response)
 
     def _in_turn(self, turn: Turn, suspend: Suspend, environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
@@ -79,7 +92,7 @@ class Service(Flask):
                 if not turn.is_granted:
                     environ[lanes.REFUSAL] = lanes.refusal(turn)
             yielding()
-            with closing(Parts(super().wsgi_app(environ, start_response))) as body:
+            with closing(Parts(self._answer(environ, start_response))) as body:
                 if environ.get(lanes.IS_WHOLE):  # how fast its client reads is nobody else's concern
                     turn.leave()
                 yield from body
@@ -91,14 +104,20 @@ class Service(Flask):
         return func
 
     def dispatch_request(self) -> Any:
-        try:
-            self._open()
-            response = idempotency.once(self.db, super().dispatch_request)
-            self.db.session.commit()
-        except Problem as problem:
-            if problem.durable:
-                self.db.session.commit()
-            raise
+        self._open()
+        here = _itself(g)
+        before = dict(here.__dict__)
+
+        def undo() -> bool:
+            """Forget the transaction and all that the view left, unless something else was told of it."""
+            self.db.discard()
+            is_private = here.get("commands") == before.get("commands")
+            here.__dict__.clear()
+            here.__dict__.update(before)
+            _rewind(_itself(request))
+            return is_private
+
+        response = repeats.until_won(self._transact, undo)
         for action in self.db.session.info.pop("after_commit", []):
             self._afterwards(action)
         return response
@@ -110,6 +129,42 @@ class Service(Flask):
         response.headers[lanes.HELD] = str(int((time.perf_counter() - here.started) * 1000))
         _itself(request).environ[lanes.IS_WHOLE] = not response.is_streamed
         return response
+
+    def _transact(self) -> Any:
+        """Run the view and commit, or commit what a durable refusal leaves."""
+        try:
+            response = idempotency.once(self.db, super().dispatch_request)
+        except Problem as problem:
+            if problem.durable:
+                self._commit()
+            raise
+        self._commit()
+        return response
+
+    def _commit(self) -> None:
+        self.db.session.flush()  # which may fail without a doubt of what became of it
+        try:
+            self.db.session.commit()
+        except DBAPIError as error:
+            if error.connection_invalidated and _itself(request).method not in ("GET", "HEAD"):
+                raise OutcomeUnknown from error
+            raise
+
+    def handle_exception(self, error: Exception) -> Response:
+        """Answer what failed after the view as what fails in it."""
+        return self.finalize_request(self.handle_user_exception(error), from_error_handler=True)
+
+    def _answer(self, environ: dict[str, Any], start_response: Any) -> Any:
+        """Answer a request. When its end fails, after the answer was made, the failure is the answer."""
+        heads: list[Any] = []
+        try:
+            body = super().wsgi_app(environ, lambda *head: heads.append(head))
+        except Exception as error:
+            with self.app_context():
+                g.request_id = trace.request_id(environ.get("HTTP_X_REQUEST_ID"))
+                return failure(self.name, error)(environ, start_response)
+        start_response(*heads[-1])
+        return body
 
     def _open(self) -> None:
         """Admit the identity before the body is read, whatever the order of a view's decorators."""
@@ -134,7 +189,7 @@ class Service(Flask):
             action()
             self.db.session.commit()
         except Exception as error:
-            self.db.session.rollback()
+            self.db.discard()
             logs.logger(self.name).warning("left for later: %s", error, exc_info=not isinstance(error, Problem))
 
 
@@ -230,6 +285,12 @@ def prepare_requests(app: Flask) -> None:
         return response
 
 
+def _rewind(asked: Any) -> None:
+    """Let the files of a form be read again; all else of a body is kept as it came."""
+    for file in asked.__dict__.get("files", {}).values():
+        file.seek(0)
+
+
 def _itself(proxy: Any) -> Any:
     """What one of Flask's proxies stands for: finding it out costs more than all that is asked of it."""
     return proxy._get_current_object()
@@ -250,32 +311,33 @@ def _log(logger: logging.Logger, level: int, method: str, route: str, status: in
 
 
 def handle_errors(app: Flask) -> None:
-    def answer(problem: Problem) -> Response:
-        body = errors.render(problem, trace.current_request_id())
-        response = Response(body, problem.status, content_type=errors.CONTENT_TYPE)
-        response.headers.update(problem.headers)
-        return response
+    """Make every error of an app a problem document."""
 
     def http(error: HTTPException) -> Response:
-        problem = answer(errors.from_status(error.code or 500))
+        problem = refusal(errors.from_status(error.code or 500))
         problem.headers.extend((k, v) for k, v in error.get_headers() if k == "Allow")
         return problem
 
-    def database(error: SQLAlchemyError) -> Response:
-        problem = from_database(error)
-        if problem is None:
-            return unexpected(error)
-        return answer(problem)
-
-    def unexpected(error: Exception) -> Response:
-        g.error_type = type(error).__qualname__
-        logs.logger(app.name).error("unexpected: %s", type(error).__name__, exc_info=error)
-        return answer(Problem(code="internal_error"))
-
-    app.register_error_handler(Problem, answer)
+    app.register_error_handler(Problem, refusal)
     app.register_error_handler(HTTPException, http)
-    app.register_error_handler(SQLAlchemyError, database)
-    app.register_error_handler(Exception, unexpected)
+    app.register_error_handler(Exception, partial(failure, app.name))
+
+
+def refusal(problem: Problem) -> Response:
+    """Return the answer that a problem is."""
+    body = errors.render(problem, trace.current_request_id())
+    response = Response(body, problem.status, content_type=errors.CONTENT_TYPE)
+    response.headers.update(problem.headers)
+    return response
+
+
+def failure(service: str, error: Exception) -> Response:
+    """Return the answer to an error that no verb raises: a refusal of the database, or a defect, which is logged."""
+    if problem := from_database(error):
+        return refusal(problem)
+    g.error_type = type(error).__qualname__
+    logs.logger(service).error("unexpected: %s", type(error).__name__, exc_info=error)
+    return refusal(Problem(code="internal_error"))
 
 
 def _bare_routes(app: Service) -> None:

@@ -19,10 +19,10 @@ from flask import g
 from sqlalchemy import Engine, Index, QueuePool, create_engine, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from kit import clock, deadline, logs, metrics, telemetry, trace
+from kit import clock, deadline, logs, metrics, repeats, telemetry, trace
 from kit.db import TenantOwned, engine_options, url_of
 from kit.errors import Problem
-from kit.identity import Identity
+from kit.identity import Identity, current
 
 POLL_S = 5.0  # how late work may be found that another process, now dead, has left
 BATCH = 20
@@ -70,25 +70,36 @@ def drain(app: Any) -> None:
 def work(app: Any, queue: Queue, tenant_id: UUID, id: UUID) -> bool:
     """One step of one row; whether it was due and nobody else at it. A failure is tried again later and later."""
     with _acting(app, tenant_id, queue) as session:
+
+        def undo() -> bool:
+            app.db.discard()
+            return True
+
         try:
-            row = _take(session, queue, id)
-            if row is None:
+            if not repeats.until_won(lambda: _step(app, queue, session, id), undo):
                 return False
-            g.identity = Identity(app.name, row.user_id, tenant_id, workload=True)
-            # A step may write thousands of rows. A foreign key's plan that was made while its table was empty would
-            # read the whole tenant for each of them; Postgres keeps it until somebody analyses the table.
-            session.connection().exec_driver_sql("DISCARD PLANS")
-            queue.step(row)
-            session.commit()
             metrics.STEPS.labels(app.name, queue.model.__tablename__, "done").inc()
         except Exception as error:
-            session.rollback()
+            app.db.discard()
             g.error_type = type(error).__qualname__
             metrics.STEPS.labels(app.name, queue.model.__tablename__, "failed").inc()
             unexpected = not isinstance(error, Problem)
             logs.logger(app.name).warning("%s left for later: %s", queue.model.__name__, error, exc_info=unexpected)
             deadline.start(None)  # a step may have used up its time; not put off, it would stay before all others
             _put_off(session, queue, id)
+    return True
+
+
+def _step(app: Any, queue: Queue, session: Any, id: UUID) -> bool:
+    row = _take(session, queue, id)
+    if row is None:
+        return False
+    g.identity = Identity(app.name, row.user_id, current.tenant_id, workload=True)
+    # A step may write thousands of rows. A foreign key's plan that was made while its table was empty would
+    # read the whole tenant for each of them; Postgres keeps it until somebody analyses the table.
+    session.connection().exec_driver_sql("DISCARD PLANS")
+    queue.step(row)
+    session.commit()
     return True
 
 

@@ -115,6 +115,8 @@ class Sibling:
             "headers": self._headers(internal=path[0] == "internal"),
             "allow_redirects": False,
         }
+        if method != "GET":
+            g.commands = g.get("commands", 0) + 1  # from here on the request is not repeated (kit.repeats)
         who = Who(current.tenant_id or current.user_id, current.user_id)
         with _bulkhead(self.name).place(who, self._unavailable()):
             for attempt in (1, 2):

@@ -1,6 +1,7 @@
-"""Time and ids: the two things that a test or a simulation must be able to replace."""
+"""Time, ids and pauses: the things that a test or a simulation must be able to replace."""
 
 import os
+import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 _source: Callable[[], float] = time.time
+_sleep: Callable[[float], None] = time.sleep
 
 
 def timestamp() -> float:
@@ -38,3 +40,8 @@ def new_id() -> UUID:
     value = int.from_bytes(milliseconds.to_bytes(6, "big") + os.urandom(10), "big")
     value = value & ~(0xF << 76) | 0x7 << 76
     return UUID(int=value & ~(0x3 << 62) | 0x2 << 62)
+
+
+def pause(most_ms: int) -> None:
+    """Wait a random time of at most `most_ms` milliseconds, so that those who met once do not meet again."""
+    _sleep(random.uniform(0, most_ms) / 1000)  # noqa: S311 - nothing secret depends on it

@@ -5,14 +5,14 @@ class, and Postgres row-level security (written by `kit.migrations.fences`) chec
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, ClassVar, TypeVar, cast
 from uuid import UUID
 
 import orjson
-from flask import g, has_request_context, request
+from flask import current_app, g, has_request_context, request
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import (
     ARRAY,
@@ -34,6 +34,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import cast as cast_sql
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -43,7 +44,7 @@ from sqlalchemy.orm import (
     with_loader_criteria,
 )
 
-from kit import clock, deadline, preconditions, rows
+from kit import clock, deadline, locks, logs, preconditions, rows, sessions
 from kit.config import DB_SCHEMA, ConfigurationError, lookup, setting
 from kit.errors import NotFound
 from kit.identity import current
@@ -144,6 +145,31 @@ class Database(SQLAlchemy):
         event.listen(self.session, "after_begin", self._begin)
         event.listen(self.session, "do_orm_execute", self._fence)
 
+    def _make_scoped_session(self, options: dict[str, Any]) -> Any:
+        scoped = super()._make_scoped_session(options)
+        scoped.registry = cast(Any, sessions.Sessions(scoped.session_factory))
+        return scoped
+
+    def _teardown_session(self, error: BaseException | None) -> None:
+        # In place of Flask-SQLAlchemy's own, which raises when the connection is dead, and then clears nothing.
+        self.discard()
+
+    def discard(self) -> None:
+        """End the session of the present context and what it did not commit. Never raises.
+
+        The next use of `session` makes a new one. A connection that cannot be rolled back is closed.
+        """
+        session = sessions.present().pop(sessions.NAME, None)
+        if session is None:
+            return
+        connection = session.info.pop("connection", None)
+        try:
+            session.close()
+        except Exception as error:
+            logs.logger(current_app.name).warning("a connection was lost: %s", type(error).__name__)
+            with suppress(Exception):
+                connection.invalidate()
+
     def find(self, model: type[T], id: UUID, missing: type[NotFound]) -> T:
         """The row of this id that the identity may see; a request that reads can only show it. Raises `missing`."""
         show = rows.shower(cast(Any, model)) if _is_reading() else None
@@ -207,13 +233,26 @@ class Database(SQLAlchemy):
     @contextmanager
     def every_tenant(self) -> Iterator[None]:
         """Look across tenants, at classes whose fence says `everywhere`. Each use needs a reason beside it."""
-        self.session.info["everywhere"] = True
-        self.session.execute(select(_set("app.everywhere", "on")))
+        self._look_everywhere(True)
         try:
             yield
-        finally:
-            self.session.info["everywhere"] = False
-            self.session.execute(select(_set("app.everywhere", "")))
+        except BaseException:
+            with suppress(SQLAlchemyError):  # a transaction that failed takes the setting with it
+                self._look_everywhere(False)
+            raise
+        self._look_everywhere(False)
+
+    def _look_everywhere(self, is_on: bool) -> None:
+        self.session.info["everywhere"] = is_on
+        self.session.execute(select(_set("app.everywhere", "on" if is_on else "")))
+
+    def hold(self, kind: str, keys: Iterable[str] = ("",)) -> None:
+        """Let no other transaction of this tenant that holds one of these keys go on before this one ends.
+
+        For what is not one row: rows that are still to be made, or several that must not change one by one. Everybody
+        takes the keys in the same order, before any row.
+        """
+        self.session.execute(locks.taking(current.tenant_id, kind, keys))
 
     def after_commit(self, action: Callable[[], None]) -> None:
         """Do this once the transaction has been committed. It must be repeatable: a crash may swallow it."""
@@ -223,12 +262,21 @@ class Database(SQLAlchemy):
         # What a transaction must know travels with its first statement. `true` makes each setting end with the
         # transaction, so that a pooled connection can never carry one tenant into the next request. Ids and numbers
         # need no quoting.
+        if transaction.nested:
+            return  # a savepoint is inside of a transaction that has begun
+        try:
+            sessions.check(session)
+        except sessions.ForeignSession:
+            connection.invalidate()  # or a second statement would pass
+            raise
+        session.info["connection"] = connection
         user_id = session.info.get("user_id") or current.user_id
         settings = {
             "app.tenant_id": current.tenant_id or "",
             "app.user_id": user_id or "",
             "app.everywhere": "on" if session.info.get("everywhere") else "",
             "statement_timeout": deadline.remaining_ms(),
+            "lock_timeout": locks.patience_ms(),
         }
         calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
         connection.connection.begin(f"BEGIN {'READ ONLY' if _is_reading() else ''}; SELECT {calls};".encode())
@@ -295,7 +343,7 @@ def normalise(url: str) -> str:
 def engine_options(service: str) -> dict[str, Any]:
     """How a service's engine connects: bounded waits, its own schema, strict JSON."""
     schema = DB_SCHEMA.of(service)
-    options = f"-c search_path={schema} -c lock_timeout=5s -c idle_in_transaction_session_timeout=15s"
+    options = f"-c search_path={schema} -c idle_in_transaction_session_timeout=15s"
     options += " -c max_parallel_workers_per_gather=0"  # starting helpers costs a short query more than they save
     return {
         "poolclass": Pool,
