@@ -111,13 +111,13 @@ class Service(Flask):
         def undo() -> bool:
             """Forget the transaction and all that the view left, unless something else was told of it."""
             self.db.discard()
-            is_private = here.get("commands") == before.get("commands")
+            is_private: bool = here.get("commands") == before.get("commands")
             here.__dict__.clear()
             here.__dict__.update(before)
             _rewind(_itself(request))
             return is_private
 
-        response = repeats.until_won(self._transact, undo)
+        response = repeats.until_won(self.name, self._transact, undo)
         for action in self.db.session.info.pop("after_commit", []):
             self._afterwards(action)
         return response
@@ -157,8 +157,9 @@ class Service(Flask):
     def _answer(self, environ: dict[str, Any], start_response: Any) -> Any:
         """Answer a request. When its end fails, after the answer was made, the failure is the answer."""
         heads: list[Any] = []
+        begin: Any = lambda *head: heads.append(head)  # noqa: E731
         try:
-            body = super().wsgi_app(environ, lambda *head: heads.append(head))
+            body = super().wsgi_app(environ, begin)
         except Exception as error:
             with self.app_context():
                 g.request_id = trace.request_id(environ.get("HTTP_X_REQUEST_ID"))

@@ -76,7 +76,7 @@ def work(app: Any, queue: Queue, tenant_id: UUID, id: UUID) -> bool:
             return True
 
         try:
-            if not repeats.until_won(lambda: _step(app, queue, session, id), undo):
+            if not repeats.until_won(app.name, lambda: _step(app, queue, session, id), undo):
                 return False
             metrics.STEPS.labels(app.name, queue.model.__tablename__, "done").inc()
         except Exception as error:

@@ -58,7 +58,8 @@ POOL_WAIT = Histogram(
     buckets=BUCKETS,
 )
 STEPS = Counter("queue_steps_total", "Steps of queues, by how they ended: done or failed.", ["service", "queue", "end"])
-OWN = (REQUESTS, ACTIVE, POOL_WAIT, STEPS)
+REPEATS = Counter("db_transactions_repeated_total", "Transactions that lost to another and were repeated.", ["service"])
+OWN = (REQUESTS, ACTIVE, POOL_WAIT, STEPS, REPEATS)
 
 
 class NotAnOperator(Forbidden):

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
-from kit import clock, deadline
+from kit import clock, deadline, metrics
 
 LOST = ("40P01", "40001")
 PAUSES_MS = (20, 60, 180)  # at most, before each repetition: two that met once should not meet again
@@ -24,7 +24,7 @@ def is_lost(error: Exception) -> bool:
     return isinstance(error, DBAPIError) and getattr(error.orig, "pgcode", None) in LOST
 
 
-def until_won(work: Callable[[], T], undo: Callable[[], bool]) -> T:
+def until_won(service: str, work: Callable[[], T], undo: Callable[[], bool]) -> T:
     """Return what `work` returns; repeat it, a few times and within the deadline, when its transaction lost.
 
     `undo` puts everything back as it was, and returns whether the work may be repeated at all.
@@ -35,5 +35,6 @@ def until_won(work: Callable[[], T], undo: Callable[[], bool]) -> T:
         except DBAPIError as error:
             if not is_lost(error) or deadline.remaining_ms() < ENOUGH_MS or not undo():
                 raise
+        metrics.REPEATS.labels(service).inc()
         clock.pause(pause_ms)
     return work()

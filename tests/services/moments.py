@@ -5,7 +5,6 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-from uuid import UUID
 
 import psycopg2
 from flask import Response
@@ -74,10 +73,10 @@ def answering(service: str, work: Callable[[Any], Any], method: str = "POST") ->
     view.access = access  # type: ignore[attr-defined]
     before, app.view_functions[rule.endpoint] = app.view_functions[rule.endpoint], view
 
-    def ask(user_id: UUID | None = None, tenant_id: UUID | None = None, **headers: str) -> Answer:
+    def ask(user_id: Any = None, tenant_id: Any = None, data: Any = None, **headers: str) -> Answer:
         who = Identity(GATEWAY, user_id or new_id(), tenant_id or new_id(), permissions=permissions(["owner"]))
         sent = {identity.HEADER: identity.mint(GATEWAY, who), **headers}
-        return Api(app.wsgi_app).request(method, rule.rule, headers=sent)
+        return Api(app.wsgi_app).request(method, rule.rule, headers=sent, data=data)
 
     try:
         yield ask

@@ -1,6 +1,6 @@
 """Customers: how they come, change, go and return."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -157,6 +157,7 @@ def remove_customer(customer_id: UUID) -> None:
     merged = db.session.scalars(select(Customer.id).where(Customer.merged_into_id == customer_id))
     if any(interaction.summary_of(id).transaction_count for id in (customer_id, *merged)):
         raise CustomerHasTransactions
+    lock_with_merged([customer_id])  # which go with it
     customer = db.lock(Customer, customer_id, NoSuchCustomer)
     db.session.delete(customer)
     emit(db, contract.REMOVED, customer_id=str(customer_id))
@@ -175,6 +176,16 @@ def count_tags() -> list[Any]:
     count = func.count().label("count")
     query = select(tag.label("tag"), count).select_from(Customer).where(Customer.is_active)
     return list(db.session.execute(query.group_by(tag).order_by(count.desc(), tag).limit(MAX_TAGS)))
+
+
+def lock_with_merged(ids: Sequence[UUID]) -> dict[UUID, Customer]:
+    """Lock customers and those that were merged into them, all in one statement and in the order of their ids.
+
+    Everybody who locks several customers does so, so that they wait for each other instead of dying together.
+    """
+    query = select(Customer).where(or_(Customer.id.in_(ids), Customer.merged_into_id.in_(ids))).order_by(Customer.id)
+    locked = query.with_for_update().execution_options(populate_existing=True)
+    return {customer.id: customer for customer in db.session.scalars(locked)}
 
 
 def check_alive(customer: Customer) -> None:

@@ -7,13 +7,13 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from contracts.customer import MERGED
 from kit import lifecycle, preconditions
 from kit.errors import ValidationError
 from kit.outbox import emit
-from services.customer.domain.customers import NoSuchCustomer, change, check_alive, note
+from services.customer.domain.customers import NoSuchCustomer, change, check_alive, lock_with_merged, note
 from services.customer.models import Customer, db
 
 MAX_LIST = 50
@@ -63,10 +63,7 @@ def merge_customers(
 
 
 def _lock(customer_id: UUID, source_ids: list[UUID]) -> tuple[Customer, list[Customer]]:
-    # In the order of their ids, so that A into B and B into A wait for each other instead of dying together.
-    query = select(Customer).where(Customer.id.in_([customer_id, *source_ids])).order_by(Customer.id)
-    locked = query.with_for_update().execution_options(populate_existing=True)
-    found = {customer.id: customer for customer in db.session.scalars(locked)}
+    found = lock_with_merged([customer_id, *source_ids])
     if customer_id not in found:
         raise NoSuchCustomer
     missing = [str(id) for id in source_ids if id not in found]

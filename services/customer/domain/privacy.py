@@ -14,6 +14,7 @@ from services.customer.domain.customers import (
     NoSuchCustomer,
     check_neither_merged_nor_erased,
     get_customer,
+    lock_with_merged,
     note,
 )
 from services.customer.models import Change, Customer, Import, ImportRow, db
@@ -59,6 +60,7 @@ def erase_customer(customer_id: UUID) -> Customer:
     Answers that are kept to be repeated (`Idempotency-Key`) forget within a day. Raises NoSuchCustomer,
     CustomerMerged, CustomerErased, ImportUnderWay.
     """
+    lock_with_merged([customer_id])
     customer = db.lock(Customer, customer_id, NoSuchCustomer)
     check_neither_merged_nor_erased(customer)
     if db.session.scalar(select(Import.id).where(Import.due_at.is_not(None), ~Import.is_dry_run).limit(1)):

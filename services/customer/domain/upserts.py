@@ -61,13 +61,25 @@ def upsert(rows: list[Row], *, mode: str = "upsert", id_property: str | None = N
         # Who stands here again must find what the row before has made, of which a dry run makes nothing.
         (again if seen.intersection(row.marks) and not dry_run else first).append(row)
         seen.update(row.marks)
-    for some in (first, *([row] for row in again)):
-        _keep_all(some, mode, dry_run)
+    if not dry_run:
+        _hold(waiting)
+    known = _known(waiting, locked=not dry_run)
+    _keep_all(first, known, mode, dry_run)
+    for row in again:
+        _keep_all([row], _known([row], locked=True), mode, dry_run)
 
 
-def _keep_all(rows: list[Row], mode: str, dry_run: bool) -> None:
+def _hold(rows: list[Row]) -> None:
+    """Take the values that the rows bring, before anything is written.
+
+    Of two batches with the same values the second waits here, and not at a unique index with half of its rows written.
+    """
+    if rows:
+        db.hold("customer values", {key for row in rows for key in (*row.marks, *_main_keys_of(row.fields))})
+
+
+def _keep_all(rows: list[Row], known: dict[int, Customer], mode: str, dry_run: bool) -> None:
     """All go to the database at once; when it refuses one of them, one by one."""
-    known = _known({row.number: row.marks for row in rows})
     try:
         with db.session.begin_nested():
             for row in rows:
@@ -80,25 +92,25 @@ def _keep_all(rows: list[Row], mode: str, dry_run: bool) -> None:
             return
         for row in rows:
             if not row.errors:
-                _keep_all([row], mode, dry_run)
+                _keep_all([row], _known([row], locked=not dry_run), mode, dry_run)
 
 
-def _known(keys: dict[int, list[str]]) -> dict[int, Customer]:
-    """The active customer that each row means, if any, locked."""
-    wanted = {key for own in keys.values() for key in own}
-    pairs = db.session.execute(
+def _known(rows: list[Row], *, locked: bool) -> dict[int, Customer]:
+    """The active customer that each row means, if any; locked in the order in which everybody locks customers."""
+    wanted = {key for row in rows for key in row.marks}
+    query = (
         select(CustomerKey.key, Customer)
         .join(Customer, (Customer.tenant_id == CustomerKey.tenant_id) & (Customer.id == CustomerKey.record_id))
         .where(CustomerKey.key.in_(wanted), Customer.is_active)
-        .order_by(Customer.id)  # as merging locks them
-        .with_for_update(of=Customer)
+        .order_by(Customer.id)
         .execution_options(populate_existing=True)
     )
+    pairs = db.session.execute(query.with_for_update(of=Customer) if locked else query)
     by_key: dict[str, Customer] = {}
     for key, customer in pairs:  # of several with one key the one whose main value it is, else the oldest is meant
         if key not in by_key or key in _main_keys_of({name: getattr(customer, name) for name in ID_PROPERTIES}):
             by_key[key] = customer
-    return {number: by_key[key] for number, own in keys.items() for key in reversed(own) if key in by_key}
+    return {row.number: by_key[key] for row in rows for key in reversed(row.marks) if key in by_key}
 
 
 def _keep(row: Row, customer: Customer | None, mode: str, dry_run: bool) -> None:

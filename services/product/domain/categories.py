@@ -3,12 +3,11 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import selectinload
 
 from kit import clock
 from kit.errors import Conflict, NotFound, ValidationError
-from kit.identity import current
 from kit.pages import Page, paginate
 from services.product.models import Category, Product, db
 
@@ -99,8 +98,7 @@ def _touch_below(category: Category) -> None:
 def _hold_tree() -> None:
     # A cycle needs two moves that do not see each other, so within a tenant each waits for the one before. A lock of
     # rows would not do: the rows to lock are known only once the tree has been read.
-    name = f"{current.tenant_id} categories"
-    db.session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
+    db.hold("categories")
 
 
 def _place(category: Category, parent_id: UUID | None) -> None:
