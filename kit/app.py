@@ -288,7 +288,8 @@ def prepare_requests(app: Flask) -> None:
 
 def _rewind(asked: Any) -> None:
     """Let the files of a form be read again; all else of a body is kept as it came."""
-    for file in asked.__dict__.get("files", {}).values():
+    files = asked.__dict__.get("files")  # where they were read already
+    for _, file in files.items(multi=True) if files else ():
         file.seek(0)
 
 
