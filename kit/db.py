@@ -254,6 +254,11 @@ class Database(SQLAlchemy):
         """
         self.session.execute(locks.taking(current.tenant_id, kind, keys))
 
+    def pause(self) -> None:
+        """Give the connection back before something that takes long and needs none, or that begins a transaction of its
+        own. Only before the first write; what was read has to be read again."""
+        self.session.rollback()
+
     def after_commit(self, action: Callable[[], None]) -> None:
         """Do this once the transaction has been committed. It must be repeatable: a crash may swallow it."""
         self.session.info.setdefault("after_commit", []).append(action)

@@ -5,6 +5,7 @@ belongs to a component, so the key that a `kid` names decides who can have spoke
 key's component is refused (RFC 8725, 3.8). `jku`, `x5u` and `jwk` headers are never looked at.
 """
 
+import hashlib
 import json
 import math
 import os
@@ -19,8 +20,11 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from kit import clock
+from kit import claims, clock
+from kit.claims import MAX_TOKEN_BYTES, InvalidToken, Kind
 from kit.config import KEYS_DIRECTORY, ConfigurationError, keys_directory, passphrase
+
+__all__ = ["MAX_TOKEN_BYTES", "InvalidToken"]
 
 ALGORITHM = "EdDSA"
 AUDIENCE = "alicerce"
@@ -28,14 +32,39 @@ ACCESS = "at+jwt"  # RFC 9068: what people hold
 INTERNAL = "txntoken+jwt"  # modelled on IETF Transaction Tokens: what components show each other
 ACCESS_COMPONENT = "access"
 LEEWAY_S = 30
-MAX_TOKEN_BYTES = 8192
 REMEMBERED = 4096
 LOOK_S = 0.05  # for so long one look at the public set counts: shorter than a request may be under way
-RETIRED_FOR = timedelta(days=1)  # longer than any token lives, so that a rotation refuses nobody
+RETIRED_FOR = timedelta(days=1)  # longer than any access token lives, so that a rotation refuses nobody
+KINDS: dict[str, Kind] = {}
 
 
-class InvalidToken(Exception):
-    """The token is malformed, expired, or not signed by whom it says."""
+def declare(typ: str, longest: timedelta, **shapes: claims.Check) -> str:
+    """Say which claims a kind of token has, and for how long one may hold. Return its `typ`."""
+    KINDS[typ] = claims.kind(typ, longest, **shapes)
+    return typ
+
+
+declare(
+    ACCESS,
+    RETIRED_FOR,
+    sub=claims.is_uuid,
+    sid=claims.is_uuid,
+    jti=claims.is_uuid,
+    tenant_id=claims.is_uuid_or_null,  # null: a person without a tenant
+    roles=claims.is_texts,
+    type=lambda value: value == "access",
+    iat_ms=claims.is_moment_ms,
+)
+declare(
+    INTERNAL,
+    timedelta(hours=1),
+    sub=claims.is_text,
+    uid=claims.is_uuid_or_null,
+    tid=claims.is_uuid_or_null,
+    sid=claims.is_uuid_or_null,
+    perms=claims.is_texts,
+    wl=claims.is_flag,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,51 +199,41 @@ class Keyring:
     def verify(self, token: str, kind: str) -> dict[str, Any]:
         """The claims of a valid token of this kind. Raises InvalidToken."""
         generation = self.refresh()
-        claims = self._verified.get((kind, token))
-        if claims is None:
-            claims = self._check(token, kind)
+        payload = self._verified.get((kind, token))
+        if payload is None:
+            payload = self._check(token, kind)
             if len(self._verified) >= REMEMBERED:
                 self._verified.clear()
             if generation == self._generation:
-                self._verified[kind, token] = claims
-        if claims["exp"] + LEEWAY_S < clock.timestamp():
+                self._verified[kind, token] = payload
+        if payload["exp"] + LEEWAY_S < clock.timestamp():
             raise InvalidToken("expired")
-        return claims
+        return payload
+
+    def derive(self, component: str, purpose: str) -> bytes:
+        """Return a secret of a component for one purpose; it changes when the component's key does."""
+        _, private = self.signing_key(component)
+        return hashlib.sha256(purpose.encode() + private.private_bytes_raw()).digest()
 
     def _check(self, token: str, kind: str) -> dict[str, Any]:
-        if len(token) > MAX_TOKEN_BYTES:
-            raise InvalidToken("too long")
+        header, payload = claims.read(token, KINDS[kind])
+        owner = self.find(header.get("kid"))
         try:
-            header = jwt.get_unverified_header(token)
-            if header.get("typ") != kind or "crit" in header:
-                raise InvalidToken("wrong kind of token")
-            owner = self.find(header.get("kid"))
             # Expiry is judged by our own clock, in `verify`, so that a remembered token expires too.
-            options: Any = {"require": ["exp", "iat", "iss", "aud"], "verify_exp": False, "verify_iat": False}
-            claims = jwt.decode(token, owner.key, [ALGORITHM], options, audience=AUDIENCE, issuer=owner.component)
+            options: Any = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}
+            jwt.decode(token, owner.key, [ALGORITHM], options, audience=AUDIENCE, issuer=owner.component)
         except (jwt.PyJWTError, ValueError) as error:
             raise InvalidToken(str(error)) from error
         if (owner.component == ACCESS_COMPONENT) != (kind == ACCESS):
             raise InvalidToken("signed by a key of another purpose")
-        if not isinstance(claims["exp"], int) or not isinstance(claims["iat"], int):
-            raise InvalidToken("its moments are not whole seconds")
-        if claims["iat"] > clock.timestamp() + LEEWAY_S:
-            raise InvalidToken("issued in the future")
-        if kind == ACCESS:
-            check_access(claims)
-        return claims
+        check_begun(payload)
+        return payload
 
 
-def check_access(claims: dict[str, Any]) -> None:
-    """Whether claims have the shape that auth gives an access token, wherever it is shown. Raises InvalidToken."""
-    roles = claims.get("roles")
-    texts = [claims.get("sub"), claims.get("sid"), *(roles if isinstance(roles, list) else [None])]
-    tenant_id = claims.get("tenant_id", 0)  # None: a person without a tenant
-    if claims.get("type") != "access" or not all(isinstance(text, str) for text in texts):
-        raise InvalidToken("not an access token")
-    moments = [claims.get(name) for name in ("exp", "iat", "iat_ms")]
-    if not all(isinstance(moment, int) for moment in moments) or not isinstance(tenant_id, str | None):
-        raise InvalidToken("not an access token")
+def check_begun(payload: dict[str, Any]) -> None:
+    """Raise InvalidToken for claims of the future."""
+    if max(payload["iat"], payload.get("nbf", 0)) > clock.timestamp() + LEEWAY_S:
+        raise InvalidToken("issued in the future")
 
 
 def _lapse(entry: dict[str, Any]) -> float:

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column, synonym
 
 from kit import clock
 from kit.db import Database, Record, Stamped, UserOwned
+from kit.guessing import guess_table
 from kit.revocation import revocation_table
 
 db = Database()
@@ -16,7 +17,7 @@ db = Database()
 class Login(db.Model):
     """The way from an identifier (e-mail address or user name) to a person. The only rows of auth without a fence:
 
-    they must be readable before anybody is known, and hold nothing but an identifier and an id.
+    they must be readable before anybody is known, and hold nothing but an identifier's key and an id.
     """
 
     identifier: Mapped[str] = mapped_column(primary_key=True)
@@ -24,7 +25,10 @@ class Login(db.Model):
 
 
 class User(db.Model, UserOwned, Stamped):
-    """A person. `tenant_id` is the tenant drawn at registration; `is_provisioned` says that tenant knows of it."""
+    """A person. `tenant_id` is the tenant drawn at registration; `is_provisioned` says that tenant knows of it.
+
+    Devices that logged in before `devices_since` are no longer known.
+    """
 
     id = synonym("user_id")
     email: Mapped[str]
@@ -36,6 +40,7 @@ class User(db.Model, UserOwned, Stamped):
     is_provisioned: Mapped[bool] = mapped_column(default=False)
     is_active: Mapped[bool] = mapped_column(default=True)
     is_platform_admin: Mapped[bool] = mapped_column(default=False)
+    devices_since: Mapped[datetime | None]
 
     @property
     def identifiers(self) -> list[str]:
@@ -66,3 +71,4 @@ class RefreshToken(db.Model, UserOwned):
 
 
 Revocation = revocation_table(db)
+Guess = guess_table(db)

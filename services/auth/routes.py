@@ -34,7 +34,12 @@ def register(data: dict[str, Any]) -> models.User:
 @auth.accepts(schemas.Credentials)
 @auth.answers(200, schemas.Grant, message="Logged in.")
 def login(data: dict[str, Any]) -> domain.Grant:
-    """Log in with an e-mail address or user name, and a password."""
+    """Log in with an e-mail address or user name, and a password.
+
+    After five wrong tries at one account, from wherever they come, each further one has to wait: a minute, then twice as
+    long each time, at most a quarter of an hour (429 with `Retry-After`; the right password waits too). Whoever sends the
+    `device_token` of an earlier log-in is counted alone, and does not wait for strangers.
+    """
     return domain.login(**data)
 
 
@@ -69,7 +74,11 @@ def logout(data: dict[str, Any]) -> None:
 @auth.accepts(schemas.PasswordChange)
 @auth.answers(200, message="Password changed; all other sessions have ended.")
 def change_password(data: dict[str, Any]) -> None:
-    """Change one's password."""
+    """Change one's password.
+
+    Wrong tries at the present password are counted by person, as at the log-in but apart from it: 429 with `Retry-After`.
+    Every device token is void afterwards.
+    """
     domain.change_password(**data)
 
 

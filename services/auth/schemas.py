@@ -13,6 +13,7 @@ MAX_PASSWORD = 1024
 PASSWORD = "correct horse battery staple"  # noqa: S105
 ACCESS_TOKEN = "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIwMTk3YTNjMCJ9.c2lnbmF0dXJl"  # noqa: S105
 REFRESH_TOKEN = "rt_0197a3c07f107c3e9d553f6f2f6a1b2d_Yk3wq8sT1vZ"  # noqa: S105
+DEVICE_TOKEN = "eyJhbGciOiJFZERTQSJ9.eyJkaWQiOiIwMTk3YTNjMCJ9.c2lnbmF0dXJl"  # noqa: S105
 
 
 def _first(data: dict[str, Any], *names: str) -> Any:
@@ -93,6 +94,15 @@ class Credentials(Schema):
     ds_user_email = Line(validate=validate.Length(1, 254))
     password = fields.String(required=True, validate=validate.Length(max=MAX_PASSWORD), load_only=True)
     tenant_id = fields.UUID(load_default=None)
+    device_token = Line(
+        load_default=None,
+        allow_none=True,
+        validate=validate.Length(max=8192),
+        metadata={
+            "description": "What the last log-in on this device answered. While strangers guess at this account, a "
+            "device that shows it need not wait (429). One that is not valid is ignored."
+        },
+    )
 
     example = {"email": "ana@padaria.example", "password": PASSWORD}
 
@@ -108,7 +118,8 @@ class Credentials(Schema):
 class Grant(Schema):
     """What a login hands out; its members stand in the answer by themselves.
 
-    Where `refresh_token` is null, the client keeps the one that it has; who belongs to no tenant has no `tenant_id`.
+    Where `refresh_token` or `device_token` is null, the client keeps the one that it has; who belongs to no tenant has no
+    `tenant_id`.
     """
 
     bare = True
@@ -117,6 +128,10 @@ class Grant(Schema):
     token_type = fields.String()
     expires_in = fields.Integer()
     refresh_token = fields.String(allow_none=True)
+    device_token = fields.String(
+        allow_none=True,
+        metadata={"description": "Keep it on this device, also after logging out, and send it with the next log-in."},
+    )
     tenant_id = fields.UUID(allow_none=True)
     user = fields.Nested(User)
 
@@ -125,6 +140,7 @@ class Grant(Schema):
         "token_type": "bearer",
         "expires_in": 1800,
         "refresh_token": REFRESH_TOKEN,
+        "device_token": DEVICE_TOKEN,
     }
 
 

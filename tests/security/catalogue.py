@@ -16,7 +16,8 @@ from kit.migrations.fences import CONDITIONS
 from tests.services.helpers import app_of
 
 UNFENCED = {
-    ("auth", "login"): "read before anybody is known; holds an identifier and an id",
+    ("auth", "guess"): "written before anybody is known; holds keyed hashes and moments",
+    ("auth", "login"): "read before anybody is known; holds an identifier's key and an id",
     ("auth", "revocation"): "read by the gateway for all; holds ids only",
     ("product", "publishable_key"): "read before any tenant is known; holds a key that is public, and an id",
     ("tenant", "revocation"): "read by the gateway for all; holds ids only",

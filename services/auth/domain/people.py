@@ -1,19 +1,20 @@
 """People: how they register, prove who they are, and change their password."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from contracts import roles, tenant
-from kit import clock, tokens
+from kit import clock, guessing, tokens
 from kit.config import one_of, setting
 from kit.errors import Conflict, Forbidden, NotFound, Unauthenticated, ValidationError
 from kit.identity import current
-from services.auth.domain import passwords, sessions
+from services.auth.domain import devices, identifiers, passwords, sessions
 from services.auth.domain.sessions import Grant, NotAMember, SessionEnded
-from services.auth.models import Login, User, db
+from services.auth.models import Guess, Login, User, db
 
 REGISTRATION = setting(
     "REGISTRATION",
@@ -30,7 +31,7 @@ class RegistrationClosed(Forbidden):
 
 
 class EmailTaken(Conflict):
-    """Somebody has registered with this address already."""
+    """Somebody has registered with this address already, or with one that looks like it."""
 
 
 class UsernameTaken(Conflict):
@@ -58,8 +59,8 @@ def register(
     """
     if REGISTRATION() == "closed":
         raise RegistrationClosed
-    passwords.check(password, "password", (email, name, username))
     with passwords.slot():
+        passwords.check(password, "password", (email, name, username, organization_name))
         encoded = passwords.hash_password(password)
     name = name or email.partition("@")[0]
     user = User(
@@ -82,28 +83,58 @@ def register(
     return user
 
 
-def login(*, identifier: str, password: str, tenant_id: UUID | None) -> Grant:
+def login(*, identifier: str, password: str, tenant_id: UUID | None, device_token: str | None) -> Grant:
     """Open a session in a tenant: the one asked for, else the first of one's own.
 
-    Raises InvalidCredentials (the same for an unknown person, and after the same time), NotAMember.
+    Raises InvalidCredentials (the same for an unknown person, and after the same time), TooManyGuesses, NotAMember.
     """
-    with passwords.slot():
-        user = find(identifier)
-        known = user is not None and user.is_active
-        if not passwords.matches(user.password_hash if user and known else None, password) or user is None:
-            raise InvalidCredentials
-        if passwords.is_outdated(user.password_hash):
-            _rehash(user, password)
+    user, device_id = _prove(identifier, password, device_token)
     memberships = _memberships(user)
     membership = sessions.choose(memberships, tenant_id or user.tenant_id)
     if tenant_id and membership is None:
         raise NotAMember
-    return sessions.open_session(user, membership or next(iter(memberships), None))
+    granted = sessions.open_session(user, membership or next(iter(memberships), None))
+    return replace(granted, device_token=devices.issue(user, device_id))
+
+
+def _prove(identifier: str, password: str, device_token: str | None) -> tuple[User, UUID | None]:
+    """The person who has this identifier and password, and the device, if they have logged in on it before."""
+    user = find(identifier)
+    user_id, encoded = (user.user_id, user.password_hash) if user and user.is_active else (None, None)
+    device_id = devices.recognise(device_token, user)
+    name, behind = _counts(identifier, user, device_id)
+    db.pause()
+    with guessing.counted(db, Guess, name, behind) as attempt, passwords.slot():
+        is_right = passwords.matches(encoded if attempt.is_open else None, password)
+        if not is_right or encoded is None or user_id is None:
+            raise InvalidCredentials
+        renewed = passwords.renewed(encoded, password)
+    db.act_for(user_id)
+    if renewed:
+        unchanged = (User.user_id == user_id, User.password_hash == encoded)
+        db.session.execute(update(User).where(*unchanged).values(password_hash=renewed))
+    return db.session.get_one(User, user_id), device_id
+
+
+def _counts(identifier: str, user: User | None, device_id: UUID | None) -> tuple[bytes, bytes]:
+    """Under which names a log-in is counted: a device by itself; else what was typed, and whom it stands for."""
+    if device_id:
+        device = _subject("device", device_id)
+        return device, device
+    key = identifiers.key(identifier)
+    return _subject("identifier", key), _subject("person", user.user_id if user else key)
+
+
+def _subject(kind: str, name: object) -> bytes:
+    return guessing.subject(tokens.keyring().derive("auth", "guesses"), kind, name)
 
 
 def find(identifier: str) -> User | None:
     """The person behind an identifier, made visible to this transaction; or None."""
-    way = db.session.get(Login, identifier.strip().lower())
+    # The written form comes first: look-alikes that registered before there were keys have only that.
+    written, key = identifiers.written(identifier), identifiers.key(identifier)
+    ways = db.session.scalars(select(Login).where(Login.identifier.in_({written, key}))).all()
+    way = next((way for name in (written, key) for way in ways if way.identifier == name), None)
     if way is None:
         return None
     db.act_for(way.user_id)
@@ -150,16 +181,29 @@ def me() -> dict[str, Any]:
 
 
 def change_password(*, current_password: str, new_password: str) -> None:
-    """Replace one's password and end all other sessions. Raises InvalidCredentials, WeakPassword, SamePassword."""
-    with passwords.slot():
-        user = db.session.get(User, current.user_id, with_for_update=True) if current.user_id else None
-        if user is None or not passwords.matches(user.password_hash, current_password):
+    """Replace one's password, end all other sessions, and forget the devices.
+
+    Raises InvalidCredentials, TooManyGuesses, WeakPassword, SamePassword.
+    """
+    user = db.session.get(User, current.user_id) if current.user_id else None
+    if user is None:
+        raise SessionEnded
+    user_id, encoded = user.user_id, user.password_hash
+    personal = (user.email, user.name, user.username, user.tenant_name)
+    db.pause()
+    # Not the count of log-ins, so that a stolen access token locks nobody out.
+    with guessing.counted(db, Guess, _subject("present password", user_id)), passwords.slot():
+        if not passwords.matches(encoded, current_password):
             raise InvalidCredentials("The present password is wrong.")
-        if new_password == current_password:
-            raise SamePassword(errors={"new_password": ["Is the present one."]})
-        passwords.check(new_password, "new_password", (user.email, user.name, user.username))
-        user.password_hash = passwords.hash_password(new_password)
-    sessions.end_other_sessions(user.user_id, kept=current.session_id)
+    if passwords.prepare(new_password) == passwords.prepare(current_password):
+        raise SamePassword(errors={"new_password": ["Is the present one."]})
+    with passwords.slot():
+        passwords.check(new_password, "new_password", personal)
+        replacement = passwords.hash_password(new_password)
+    unchanged = update(User).where(User.user_id == user_id, User.password_hash == encoded)
+    if not db.session.execute(unchanged.values(password_hash=replacement).returning(User.user_id)).first():
+        raise InvalidCredentials("The present password is wrong.")  # of two changes at once, one wins
+    sessions.end_other_sessions(user_id, kept=current.session_id)
 
 
 def logout(scope: str) -> None:
@@ -202,7 +246,7 @@ def promote(identifier: str) -> User:
 
 
 def _claim(identifier: str, user_id: UUID, taken: type[Conflict], field: str) -> None:
-    claim = insert(Login).values(identifier=identifier, user_id=user_id).on_conflict_do_nothing()
+    claim = insert(Login).values(identifier=identifiers.key(identifier), user_id=user_id).on_conflict_do_nothing()
     if db.session.execute(claim.returning(Login.identifier)).first() is None:
         raise taken(errors={field: ["Is already in use."]})
 
@@ -221,8 +265,3 @@ def _provision(user: User) -> None:
     )
     # A statement, like the one below, so that of two logins at once neither fails on the other's row version.
     db.session.execute(update(User).where(User.user_id == user.user_id).values(is_provisioned=True))
-
-
-def _rehash(user: User, password: str) -> None:
-    unchanged = (User.user_id == user.user_id, User.password_hash == user.password_hash)
-    db.session.execute(update(User).where(*unchanged).values(password_hash=passwords.hash_password(password)))

@@ -27,7 +27,19 @@ from kit.identity import current
 from kit.revocation import revoke
 from services.auth.models import RefreshToken, Revocation, Session, User, db
 
-ACCESS_TOKEN_EXPIRE_MINUTES = setting("ACCESS_TOKEN_EXPIRE_MINUTES", 30, "Life of an access token.")
+LONGEST_MINUTES = int(tokens.RETIRED_FOR.total_seconds()) // 60
+
+
+def minutes(text: str) -> int:
+    """Read the life of an access token. Raises ValueError."""
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= LONGEST_MINUTES):
+        raise ValueError(f"use a whole number from 1 to {LONGEST_MINUTES}")
+    return int(text)
+
+
+ACCESS_TOKEN_EXPIRE_MINUTES = setting(
+    "ACCESS_TOKEN_EXPIRE_MINUTES", 30, "Life of an access token, at most a day.", minutes
+)
 
 IDLE = timedelta(days=14)
 ABSOLUTE = timedelta(days=90)
@@ -54,13 +66,14 @@ class NotAMember(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a login hands out. `refresh_token` is absent where the client keeps the one it has."""
+    """What a login hands out. `refresh_token` and `device_token` are absent where the client keeps those it has."""
 
     user: User
     access_token: str
     expires_in: int
     tenant_id: UUID | None
     refresh_token: str | None = None
+    device_token: str | None = None
     token_type: str = "bearer"  # noqa: S105 - a word of RFC 6750
 
 
@@ -93,7 +106,7 @@ def refresh(refresh_token: str) -> Grant:
     membership = _membership(user_id, session.tenant_id)
     if not _spend(row):
         raise RefreshTokenReused
-    successor = hmac.digest(_key(), secret, "sha256")
+    successor = hmac.digest(tokens.keyring().derive("auth", "refresh successor"), secret, "sha256")
     _keep(session, successor)
     _work_in(session, membership)
     return grant(user, session, membership, _compose(user_id, successor))
@@ -129,7 +142,11 @@ def end_session(user_id: UUID, session_id: UUID) -> None:
 
 
 def end_other_sessions(user_id: UUID, kept: UUID | None) -> None:
-    """End every session of a person but one, always in the same order: two who do it at once must not deadlock."""
+    """End every session of a person but one, and forget the devices that logged in so far.
+
+    Always in the same order: two who do it at once must not deadlock.
+    """
+    db.session.execute(update(User).where(User.user_id == user_id).values(devices_since=clock.now()))
     live = select(Session.id).where(Session.user_id == user_id, Session.revoked_at.is_(None))
     for session_id in db.session.scalars(live.order_by(Session.id)).all():
         if session_id != kept:
@@ -206,11 +223,6 @@ def _keep(session: Session, secret: bytes) -> None:
         expires_at=min(clock.now() + IDLE, session.expires_at),
     )
     db.session.execute(kept.on_conflict_do_nothing())
-
-
-def _key() -> bytes:
-    _, private = tokens.keyring().signing_key("auth")
-    return hashlib.sha256(b"refresh successor" + private.private_bytes_raw()).digest()
 
 
 def _digest(secret: bytes) -> bytes:
