@@ -36,9 +36,9 @@ def register(data: dict[str, Any]) -> models.User:
 def login(data: dict[str, Any]) -> domain.Grant:
     """Log in with an e-mail address or user name, and a password.
 
-    After five wrong tries at one account, from wherever they come, each further one has to wait: a minute, then twice as
-    long each time, at most a quarter of an hour (429 with `Retry-After`; the right password waits too). Whoever sends the
-    `device_token` of an earlier log-in is counted alone, and does not wait for strangers.
+    After five wrong tries at one account, from wherever they come, each further one has to wait: a minute, then twice
+    as long each time, at most a quarter of an hour (429 with `Retry-After`; the right password waits too). A client
+    that sends the `device_token` of an earlier log-in is counted alone, and does not wait for strangers.
     """
     return domain.login(**data)
 
@@ -76,8 +76,8 @@ def logout(data: dict[str, Any]) -> None:
 def change_password(data: dict[str, Any]) -> None:
     """Change one's password.
 
-    Wrong tries at the present password are counted by person, as at the log-in but apart from it: 429 with `Retry-After`.
-    Every device token is void afterwards.
+    Wrong tries at the present password are counted by person, as at the log-in but apart from it: 429 with
+    `Retry-After`. Every device token is void afterwards.
     """
     domain.change_password(**data)
 

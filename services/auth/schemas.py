@@ -118,8 +118,8 @@ class Credentials(Schema):
 class Grant(Schema):
     """What a login hands out; its members stand in the answer by themselves.
 
-    Where `refresh_token` or `device_token` is null, the client keeps the one that it has; who belongs to no tenant has no
-    `tenant_id`.
+    Where `refresh_token` or `device_token` is null, the client keeps the one that it has; who belongs to no tenant has
+    no `tenant_id`.
     """
 
     bare = True

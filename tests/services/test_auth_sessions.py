@@ -45,6 +45,7 @@ class TestLogin:
         body = Api(owner.target).post(LOGIN, {"email": owner.email, "password": PASSWORD}).ok()
         assert set(body) == {
             *("message", "access_token", "token_type", "expires_in", "refresh_token", "tenant_id", "user"),
+            "device_token",
         }
         assert (body["token_type"], body["expires_in"]) == ("bearer", 1800)
         assert {"id", "name", "email", "ds_user", "ds_user_email", "tenant_id"} <= set(body["user"])

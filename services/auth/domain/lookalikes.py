@@ -1,7 +1,7 @@
-"""Letters that look like a Latin letter or a digit, by what they look like: facts of UTS 39 (confusables, Unicode 15).
+"""Letters that look like a Latin letter or a digit, by what they look like: facts of UTS 39 (confusables).
 
-Reduced to single letters that NFKC and lower case leave outside of ASCII. Where a letter looks like two, it stands under
-the likelier. Letters with a mark of their own, such as `ç` and `é`, look like nothing else and are not here.
+Reduced to single letters that NFKC and lower case leave outside of ASCII. Where a letter looks like two, it stands
+under the likelier. Letters with a mark of their own, such as `ç` and `é`, look like nothing else and are not here.
 """
 
 LOOKALIKES = {

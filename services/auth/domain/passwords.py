@@ -95,7 +95,7 @@ def _obvious(text: str, personal: tuple[str | None, ...]) -> str | None:
     if judged.is_enough:
         return None
     if judged.is_personal:
-        return "This is close to your name, address or organization. Use several words that have nothing to do with you."
+        return "This is close to your name, address or organization. Use several words that say nothing of you."
     return "This is easily guessed. Use several words that have nothing to do with each other."
 
 
