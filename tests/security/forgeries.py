@@ -132,6 +132,8 @@ def headers(truth: Truth) -> Named:
     yield "crit", truth.sign({"crit": ["exp"], "exp": FAR})
     yield "crit of an extension", truth.sign({"crit": ["b64"], "b64": True})
     yield "crit that is empty", truth.sign({"crit": []})
+    yield "zip", truth.sign({"zip": "DEF"})
+    yield "b64", truth.sign({"b64": True})
     own = Ed25519PrivateKey.generate()
     public = {"kty": "OKP", "crv": "Ed25519", "x": encode(own.public_key().public_bytes_raw()), "kid": "own"}
     for kid in ("own", truth.head()["kid"]):
@@ -150,29 +152,39 @@ def headers(truth: Truth) -> Named:
 def claims(truth: Truth) -> Named:
     """What the right key signed is still judged: for whom, by whom, until when, about whom (RFC 8725, 3.8 and 3.9)."""
     now = int(clock.timestamp())
-    # Not `type`: where it is missing, Flask-JWT-Extended takes the `typ` of the head at its word.
-    person = ("sub", "sid", "tenant_id", "roles", "iat_ms") if truth.kind == tokens.ACCESS else ()
+    person = ("sub", "sid", "jti", "type", "tenant_id", "roles", "iat_ms") if truth.kind == tokens.ACCESS else ()
     person = person or ("uid", "tid", "sid", "perms", "wl")
     for name in ("iss", "aud", "exp", "iat", *person):
         yield f"without {name}", truth.sign(**{name: ...})
-    for aud in ("elsewhere", "", None, [], ["elsewhere"], "ALICERCE", 1):
+    for aud in ("elsewhere", "", None, [], ["elsewhere"], ["alicerce"], ["alicerce", "elsewhere"], "ALICERCE", 1):
         yield f"aud {aud!r}", truth.sign(aud=aud)
     for iss in ("somebody", "", None, ["access", "gateway"], truth.component.upper(), *services()):
         yield f"iss {iss!r}", truth.sign(iss=iss)
-    for exp in (now - 120, 0, -1, "never", None, True, [], {"a": 1}, float("nan"), str(FAR)):
-        yield f"exp {exp!r}", truth.sign(exp=exp)
+    moments = (now + 0.5, float("inf"), 10**16, 2**63, 10**4000, 10**4300 - 1)
+    for exp in (now - 120, 0, -1, "never", None, True, [], {"a": 1}, float("nan"), str(FAR), FAR, *moments):
+        yield f"exp {exp!r}"[:40], truth.sign(exp=exp)
+    yield "longer than any life", truth.sign(exp=now + 2 * 86_400)
+    yield "a life that ended before it began", truth.sign(iat=now, exp=now - 1)
     yield "not yet valid", truth.sign(nbf=now + 600)
-    yield "nbf in words", truth.sign(nbf="now")
-    for iat in (now + 600, "now", None, [], float("nan"), float("inf")):
-        yield f"iat {iat!r}", truth.sign(iat=iat)
+    for nbf in ("now", None, True, now + 0.5, 10**4000, [now]):
+        yield f"nbf {nbf!r}"[:40], truth.sign(nbf=nbf)
+    for iat in (now + 600, "now", None, [], True, -(10**4000), *moments):
+        yield f"iat {iat!r}"[:40], truth.sign(iat=iat)
     subject = person[0]
     for value in ("", "1 OR 1=1", 1, True, [truth.claims[subject]], {"id": truth.claims[subject]}):
         yield f"{subject} {value!r}", truth.sign(**{subject: value})
+    for name in ("sub", "sid", "jti", "tenant_id") if truth.kind == tokens.ACCESS else ("uid", "tid", "sid"):
+        plain = truth.claims[name]
+        for value in ("", f"{{{plain}}}", plain.upper(), plain.replace("-", ""), f"urn:uuid:{plain}", f" {plain}", 7):
+            if value != plain:
+                yield f"{name} written as {value!r}", truth.sign(**{name: value})
     rights = "roles" if truth.kind == tokens.ACCESS else "perms"
     for value in (None, 1, True, [["*:read"]], [{"a": 1}]):
         yield f"{rights} {value!r}", truth.sign(**{rights: value})
     if truth.kind == tokens.ACCESS:
         yield from ((f"type {value!r}", truth.sign(type=value)) for value in ("refresh", "", None, ["access"]))
+        for value in (None, True, -1, 0.5, 10**4000, "1"):
+            yield f"iat_ms {value!r}"[:40], truth.sign(iat_ms=value)
 
 
 def shapes(truth: Truth) -> Named:
@@ -212,6 +224,30 @@ def shapes(truth: Truth) -> Named:
         yield f"the word {word!r}", word
 
 
+def spellings(truth: Truth) -> Named:
+    """What one reader takes for the token that was signed, and another one for another token, or for none."""
+    _, key = tokens.keyring().signing_key(truth.component)
+    head, body = json.dumps(truth.head()), json.dumps(truth.body())
+    token = truth.sign()
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    # 64 bytes leave four bits of the last character unused.
+    last = alphabet.index(token[-1])
+    yield from ((f"a stray bit {bit}", token[:-1] + alphabet[last ^ bit]) for bit in (1, 2, 4, 8))
+    yield from ((f"{padding!r} after it", token + padding) for padding in ("=", "==", "\n", "\r\n", " ", "\0"))
+    for name, value in (("exp", str(FAR)), ("tenant_id", f'"{OTHER}"'), ("tid", f'"{OTHER}"'), ("sub", f'"{OTHER}"')):
+        twice = f"{body[:-1]}, {json.dumps(name)}: {value}, {json.dumps(name)}: {value}}}"
+        yield f"{name} stands twice", signed_by(key, truth.head(), twice.encode())
+    again = f"{body[:-1]}, {body[1:]}"
+    yield "everything stands twice", signed_by(key, truth.head(), again.encode())
+    yield "alg stands twice", signed_by(key, f'{{"alg": "none", {head[1:]}'.encode(), truth.body())
+    yield "kid stands twice", signed_by(key, f'{{"kid": "x", {head[1:]}'.encode(), truth.body())
+    for coding in ("utf-8-sig", "utf-16", "utf-16-le", "utf-32"):
+        yield f"claims in {coding}", signed_by(key, truth.head(), body.encode(coding))
+        yield f"a head in {coding}", signed_by(key, head.encode(coding), truth.body())
+    yield "claims with a broken letter", signed_by(key, truth.head(), body.encode()[:-1] + b', "a": "\xff"}')
+    yield "NaN beside the claims", signed_by(key, truth.head(), f'{body[:-1]}, "a": NaN}}'.encode())
+
+
 def keys(truth: Truth) -> Named:
     """A key speaks for its component alone, and an access token is signed by the key for that alone."""
     for by in sorted({GATEWAY, tokens.ACCESS_COMPONENT, *services()} - {truth.component}):
@@ -225,7 +261,7 @@ def keys(truth: Truth) -> Named:
 
 def forged_tokens(victim: Person) -> Iterator[Forgery]:
     """Every forged token, in both ways that a door could be shown one."""
-    groups = (algorithms, headers, claims, shapes, keys)
+    groups = (algorithms, headers, claims, shapes, spellings, keys)
     for truth in truths(victim):
         for name, token in ((name, token) for group in groups for name, token in group(truth)):
             yield from shown(f"{truth.kind}: {name}", token, truth.kind)

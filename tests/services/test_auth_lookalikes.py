@@ -2,8 +2,12 @@
 
 import secrets
 import unicodedata
+from importlib import import_module
+from uuid import UUID
 
 import pytest
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -88,6 +92,24 @@ def test_people_who_registered_as_look_alikes_before_keep_their_own_log_in(api: 
     for spelling, person in ((f"jose{tail}", plain), (f"JОSE{tail}", other), (f"ｊose{tail}", plain)):
         assert api.post(LOGIN, {"email": spelling, "password": PASSWORD}).ok()["user"]["id"] == person.user_id
     api.post(REGISTER, {"email": f"jоse{tail}", "password": PASSWORD}).problem(409, "email_taken")
+
+
+def test_addresses_from_before_there_were_keys_are_given_theirs(api: Api) -> None:
+    tail = f"{secrets.token_hex(6)}@example.com"
+    person, other = new_person(api.target), new_person(api.target, email=f"ana{tail}")
+    app = app_of("auth")
+    with app.app_context():
+        rows = [Login(identifier=f"{name}{tail}", user_id=UUID(person.user_id)) for name in ("јоse", "josé", "аna")]
+        app.db.session.add_all(rows)
+        app.db.session.commit()
+        revision = import_module("services.auth.migrations.0002_guesses_devices_lookalikes")
+        for _ in range(2):
+            with app.db.engine.begin() as connection, Operations.context(MigrationContext.configure(connection)):
+                revision._key_identifiers()
+    for spelling, whose in (("јоse", person), ("jose", person), ("josé", person), ("аna", person), ("ana", other)):
+        grant = api.post(LOGIN, {"email": f"{spelling}{tail}", "password": PASSWORD}).ok()
+        assert grant["user"]["id"] == whose.user_id
+    api.post(REGISTER, {"email": f"jose{tail}", "password": PASSWORD}).problem(409, "email_taken")
 
 
 @given(st.text(max_size=40))
