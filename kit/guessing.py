@@ -32,6 +32,7 @@ FORGETS_ONE_IN = timedelta(hours=1)
 REMEMBERED = 24  # tries; so a row is needed no longer than a day
 TIDIED = 20  # rows that each try removes, more than the two that it may add
 TURN_S = 2.0
+SKEW = timedelta(minutes=1)  # where there is no wait there is none by the clock of another machine either
 
 # One try of an account at a time in each process: fifty people, or machines, who log in to one account at once with
 # the right secret wait for each other rather than for a count that the others have not given back yet.
@@ -102,21 +103,35 @@ def counted(db: Any, table: Any, name: bytes, behind: bytes | None = None) -> It
         turn.release()
 
 
+def check(db: Any, table: Any, name: bytes) -> None:
+    """Refuse what `counted` would refuse, before anything is looked up that takes longer for some. TooManyGuesses."""
+    with db.engine.begin() as connection:
+        _refuse(connection, table.__table__, name, clock.now())
+
+
+def _refuse(connection: Any, table: Any, name: bytes, now: datetime) -> None:
+    next_at = connection.scalar(select(table.c.next_at).where(table.c.subject == name))
+    if next_at and next_at > now:
+        raise TooManyGuesses(retry_after_s=-(-(next_at - now) // timedelta(seconds=1)))
+
+
 def _take(connection: Any, table: Any, subjects: list[bytes], told: bytes) -> dict[bytes, datetime]:
     """Count a try of each subject that may be tried now. Return them, with the moment when the next one may follow."""
     now = clock.now()
-    fresh = insert(table).values([{"subject": each, "forgotten_at": now, "next_at": now} for each in subjects])
+    _refuse(connection, table, told, now)  # without writing: a flood of them leaves nothing to clean up
+    row = {"forgotten_at": now, "next_at": now - SKEW}
+    fresh = insert(table).values([{"subject": each, **row} for each in subjects])
     # An update that changes nothing locks a row that was there, so that what is returned holds until the commit.
     locked = fresh.on_conflict_do_update(index_elements=["subject"], set_={"subject": fresh.excluded.subject})
     taken = {}
     for each, forgotten_at, next_at in connection.execute(locked.returning(*table.columns)).all():
         if next_at > now:
             if each == told:
-                raise TooManyGuesses(retry_after_s=-(-(next_at - now) // timedelta(seconds=1)))
+                _refuse(connection, table, told, now)  # another one came first
             continue
         full = now + REMEMBERED * FORGETS_ONE_IN
         forgotten_at = min(max(forgotten_at, now) + FORGETS_ONE_IN, full)
-        taken[each] = now + wait_after(-(-(forgotten_at - now) // FORGETS_ONE_IN))
+        taken[each] = now + (wait_after(-(-(forgotten_at - now) // FORGETS_ONE_IN)) or -SKEW)
         values = {"forgotten_at": forgotten_at, "next_at": taken[each]}
         connection.execute(update(table).where(table.c.subject == each).values(values))
     _tidy(connection, table, now)
@@ -128,7 +143,7 @@ def _give_back(db: Any, table: Any, taken: dict[bytes, datetime]) -> None:
     with db.engine.begin() as connection:
         for each, next_at in sorted(taken.items()):  # in the order in which they are locked everywhere
             # A wait that another try has begun in the meantime stays.
-            waits = case((table.c.next_at == next_at, now), else_=table.c.next_at)
+            waits = case((table.c.next_at == next_at, now - SKEW), else_=table.c.next_at)
             less = {"forgotten_at": table.c.forgotten_at - FORGETS_ONE_IN, "next_at": waits}
             connection.execute(update(table).where(table.c.subject == each).values(less))
             connection.execute(delete(table).where(table.c.subject == each, table.c.forgotten_at <= now))

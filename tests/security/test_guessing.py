@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 from werkzeug.test import Client
 
 from kit import clock, guessing, tokens
@@ -60,6 +60,23 @@ def passing() -> Iterator[Callable[[float], None]]:
     """A clock that goes on by as many seconds as it is told."""
     with ExitStack() as shifts:
         yield lambda seconds: shifts.enter_context(clock.shifted(timedelta(seconds=seconds)))
+
+
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    """What auth asks its database meanwhile."""
+    seen: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        seen.append(statement)
+
+    with app_of("auth").app_context():
+        engine = app_of("auth").db.engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
 
 
 @pytest.fixture
@@ -184,6 +201,22 @@ class TestEnumeration:
         assert work == hashes
         with clock.shifted(timedelta(minutes=20)):
             guess(person.target, name, PASSWORD).ok()
+
+    @pytest.mark.parametrize("tries", [1, FREE + 1])
+    def test_a_known_and_an_unknown_name_ask_the_database_alike(
+        self, owner: Person, stranger: Person, unknown: str, tries: int
+    ) -> None:
+        """Above all where no hash hides what else takes time."""
+        device, asked = known_device(stranger), []
+        for more in ({}, {"device_token": device}):
+            for name in (owner.email, unknown):
+                for _ in range(tries - 1):
+                    guess(owner.target, name)
+                with statements() as seen:
+                    guess(owner.target, name, **more)
+                asked.append([statement.split()[0] for statement in seen])
+        assert asked[0] == asked[1] and asked[2] == asked[3]
+        assert asked[0]
 
     @pytest.mark.parametrize("spelling", [str.upper, lambda text: f" {text} ", lambda text: text.replace("p", "ｐ")])
     def test_another_spelling_of_a_name_is_the_same_name(self, owner: Person, spelling: Any) -> None:

@@ -6,6 +6,7 @@ them up. It holds no secret of ours and is kept nowhere; a changed password, and
 """
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from kit import claims, clock, tokens
@@ -26,15 +27,18 @@ def issue(user: User, device_id: UUID | None) -> str:
     return tokens.keyring().sign(COMPONENT, TOKEN, int(LIFETIME.total_seconds()), payload)
 
 
-def recognise(token: str | None, user: User | None) -> UUID | None:
-    """Return the id of the device on which this person logged in before; None for any other token."""
-    if not token:
-        return None
+def read(token: str | None) -> dict[str, Any] | None:
+    """Return what a device token says; None for any other text."""
     try:
-        payload = tokens.keyring().verify(token, TOKEN)
+        payload = tokens.keyring().verify(token or "", TOKEN)
     except tokens.InvalidToken:
         return None
-    if user is None or payload["iss"] != COMPONENT or payload["sub"] != str(user.user_id):
+    return payload if payload["iss"] == COMPONENT else None
+
+
+def recognise(payload: dict[str, Any] | None, user: User | None) -> UUID | None:
+    """Return the id of the device, if this is the person who logged in on it and has not had it forgotten since."""
+    if payload is None or user is None or payload["sub"] != str(user.user_id):
         return None
     if user.devices_since and payload["iat_ms"] < int(user.devices_since.timestamp() * 1000):
         return None

@@ -23,6 +23,7 @@ REGISTRATION = setting(
     one_of("own_tenant", "shared_tenant", "closed"),
 )
 
+NOBODY = UUID(int=0)
 SHARED_TENANT = uuid5(NAMESPACE_URL, "alicerce:shared-tenant")
 
 
@@ -99,9 +100,12 @@ def login(*, identifier: str, password: str, tenant_id: UUID | None, device_toke
 
 def _prove(identifier: str, password: str, device_token: str | None) -> tuple[User, UUID | None]:
     """The person who has this identifier and password, and the device, if they have logged in on it before."""
+    device = devices.read(device_token)
+    if device is None:
+        guessing.check(db, Guess, _subject("identifier", identifiers.key(identifier)))
     user = find(identifier)
     user_id, encoded = (user.user_id, user.password_hash) if user and user.is_active else (None, None)
-    device_id = devices.recognise(device_token, user)
+    device_id = devices.recognise(device, user)
     name, behind = _counts(identifier, user, device_id)
     db.pause()
     with guessing.counted(db, Guess, name, behind) as attempt, passwords.slot():
@@ -134,11 +138,9 @@ def find(identifier: str) -> User | None:
     # The written form comes first: look-alikes that registered before there were keys have only that.
     written, key = identifiers.written(identifier), identifiers.key(identifier)
     ways = db.session.scalars(select(Login).where(Login.identifier.in_({written, key}))).all()
-    way = next((way for name in (written, key) for way in ways if way.identifier == name), None)
-    if way is None:
-        return None
-    db.act_for(way.user_id)
-    return db.session.get(User, way.user_id)
+    user_id = next((way.user_id for name in (written, key) for way in ways if way.identifier == name), NOBODY)
+    db.act_for(user_id)  # of nobody too: it takes as long
+    return db.session.get(User, user_id)
 
 
 def get_person(user_id: UUID) -> User:
