@@ -194,7 +194,7 @@ def test_a_statement_that_fails_says_how_and_not_with_what(exporter: InMemorySpa
 def test_nothing_that_people_write_is_in_a_span(api: Api, exporter: InMemorySpanExporter) -> None:
     # All digits of it, because a moment or an id of a span may hold a few of them by chance.
     phone = f"1198{secrets.randbelow(10**7):07}"
-    email, password = f"{CANARY}@example.com", f"{CANARY}-password"
+    email, password = f"{CANARY}@example.com", f"{CANARY}-seven-loaves-rise"
     api.post("/auth/register", {"email": email, "password": password, "name": CANARY}).ok(201)
     grant = api.post("/auth/login", {"email": email, "password": password}).ok()
     person = Api(api.target, grant["access_token"])

@@ -21,7 +21,7 @@ from tests.tables import Tally
 MANY = 50 if os.environ.get("LONG") else 8
 NEW_PASSWORD = "seven loaves before sunrise"
 WITHOUT_A_WINNER = {"POST /auth/logout"}  # who asks twice is refused because the first took their own session away
-LOST = {401, 403, 404, 409, 412, 422}
+LOST = {401, 403, 404, 409, 412, 422, 429}  # 429: the winner changed the password that the others go on sending
 BUSY = 503  # nothing was done; the client is told to come again
 
 # Uniques that no body can name; the races of these operations are decided by them.

@@ -23,11 +23,11 @@ def written(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixtu
 def test_no_secret_of_a_session_is_ever_logged(api: Api, written: pytest.LogCaptureFixture) -> None:
     canary = f"canary{secrets.token_hex(8)}"
     email = f"{canary}x@example.com"
-    register = {"email": email, "password": f"{canary}-password", "name": canary}
+    register = {"email": email, "password": f"{canary}-seven-loaves-rise", "name": canary}
     api.post("/auth/register", register).ok(201)
     api.post("/auth/register", register).problem(409, "email_taken")
     api.post("/auth/login", {"email": email, "password": f"{canary}-wrong"}).problem(401, "invalid_credentials")
-    grant = api.post("/auth/login", {"email": email, "password": f"{canary}-password"}).ok()
+    grant = api.post("/auth/login", {"email": email, "password": f"{canary}-seven-loaves-rise"}).ok()
     refreshed = api.post("/auth/refresh", {"refresh_token": grant["refresh_token"]}).ok()
     person = Api(api.target, refreshed["access_token"])
     person.post("/api/customers/", {"name": canary, "notes": canary}).ok(201)
@@ -43,7 +43,10 @@ def test_no_secret_of_a_session_is_ever_logged(api: Api, written: pytest.LogCapt
     person.post(f"/api/tenants/{grant['tenant_id']}/members", {"email": f"y{email}", "role": "viewer"}).ok(202)
     with unreachable("customer"):
         person.post(f"/api/customers/{other}/interactions/", call).problem(503, "unavailable")
-    passwords = {"current_password": f"{canary}-password", "new_password": f"{canary}-second"}
+    passwords = {
+        "current_password": f"{canary}-seven-loaves-rise",
+        "new_password": f"{canary}-another-horse",
+    }
     person.post("/auth/password/change", passwords).ok()
     assert len(written.records) > 10
     assert {record.name.split(".")[1] for record in written.records} >= {
