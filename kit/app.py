@@ -154,7 +154,7 @@ class Service(Flask):
         """Answer what failed after the view as what fails in it."""
         return self.finalize_request(self.handle_user_exception(error), from_error_handler=True)
 
-    def _answer(self, environ: dict[str, Any], start_response: Any) -> Any:
+    def _answer(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer a request. When its end fails, after the answer was made, the failure is the answer."""
         heads: list[Any] = []
         begin: Any = lambda *head: heads.append(head)  # noqa: E731

@@ -29,7 +29,7 @@ class TooManyAtOnce(TooManyRequests):
     """Your organisation has as many requests under way here as it may. Let some end, then send fewer at once."""
 
 
-class Busy(Unavailable):
+class ServiceBusy(Unavailable):
     """This service has more to do than it can. Try again shortly."""
 
 
@@ -97,4 +97,4 @@ def queue(turn: Turn, suspend: Suspend) -> Iterator[bytes]:
 
 def refusal(turn: Turn) -> Problem:
     """Return the answer to a request whose turn did not come."""
-    return TooManyAtOnce(retry_after_s=1) if turn.is_at_its_share else Busy(retry_after_s=1)
+    return TooManyAtOnce(retry_after_s=1) if turn.is_at_its_share else ServiceBusy(retry_after_s=1)
