@@ -19,6 +19,7 @@ from psycopg2.extensions import connection, encrypt_password
 from alicerce import home
 from alicerce.postgres import EmbeddedPostgres, ready_pid
 from alicerce.services import ROOT, without_database
+from kit import grants
 from kit.config import DB_SCHEMA, ConfigurationError, lookup, setting
 
 DATABASE_SERVER_URL = setting(
@@ -96,7 +97,7 @@ def server_of(admin_url: str, service: str) -> str:
 def _prepare_server(admin_url: str, services: Sequence[str]) -> None:
     with connected(admin_url) as admin:
         _check_version(admin)
-        with _alone(admin):
+        with _alone(admin_url):
             for service in services:
                 _make_roles(admin, service)
                 _make_database(admin, service)
@@ -182,12 +183,15 @@ def _check_version(admin: connection) -> None:
 
 
 @contextmanager
-def _alone(admin: connection) -> Iterator[None]:
-    """One preparation at a time on a server: roles belong to it as a whole. Closing the connection ends it too."""
-    execute(admin, "SET lock_timeout = {}", LOCK_WAIT)
-    execute(admin, "SELECT pg_advisory_lock({})", ADVISORY_LOCK)
-    yield
-    execute(admin, "SELECT pg_advisory_unlock({})", ADVISORY_LOCK)
+def _alone(admin_url: str) -> Iterator[None]:
+    """One preparation at a time on a server: roles belong to it as a whole. The lock ends with its transaction, so that
+    it is one behind PgBouncer as well, and a connection of its own holds it: no database is made in a transaction."""
+    with connected(admin_url) as holder:
+        execute(holder, "BEGIN")
+        execute(holder, "SET LOCAL lock_timeout = {}", LOCK_WAIT)
+        execute(holder, "SELECT pg_advisory_xact_lock({})", ADVISORY_LOCK)
+        yield
+        execute(holder, "COMMIT")
 
 
 def _make_roles(admin: connection, service: str) -> None:
@@ -218,15 +222,8 @@ def _make_database(admin: connection, service: str) -> None:
 
 def _make_schema(owner: connection, service: str) -> None:
     """What the owner itself may grant within its database, so that no superuser is needed for it."""
-    schema = _name(DB_SCHEMA.of(service))
-    app, job, self = (_name(f"{service}_{purpose}") for purpose in ("app", "job", "owner"))
-    if DB_SCHEMA.of(service) != "public":
-        execute(owner, "CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}", schema, self)
-    execute(owner, "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
-    execute(owner, "GRANT USAGE ON SCHEMA {} TO {}, {}", schema, app, job)
-    later = "ALTER DEFAULT PRIVILEGES FOR ROLE {} IN SCHEMA {} "
-    execute(owner, later + "GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {}", self, schema, app)
-    execute(owner, later + "GRANT USAGE, SELECT ON SEQUENCES TO {}", self, schema, app)
+    with owner.cursor() as cursor:
+        grants.before(cursor, DB_SCHEMA.of(service), f"{service}_app", f"{service}_job")
     if execute(owner, "SELECT has_schema_privilege({}, 'public', 'CREATE')", f"{service}_app")[0][0]:
         raise ConfigurationError(
             f"Anybody may create tables in {service}_db: run `REVOKE CREATE ON SCHEMA public FROM PUBLIC` there once, "

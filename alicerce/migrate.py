@@ -9,7 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, pool
 
-from kit.db import url_of
+from kit.connections import url_of
 from kit.migrations import attach
 
 

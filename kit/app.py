@@ -36,8 +36,9 @@ from kit import (
 from kit.background import Queue
 from kit.blueprint import Blueprint, dumps
 from kit.config import VERSION
+from kit.connections import engine_options, url_of
 from kit.database_errors import OutcomeUnknown, from_database
-from kit.db import Database, engine_options, url_of
+from kit.db import Database
 from kit.driver import fused
 from kit.errors import Problem, Unavailable
 from kit.fairness import Turn

@@ -12,15 +12,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 from uuid import UUID
 
 from flask import g
-from sqlalchemy import Engine, Index, QueuePool, create_engine, select, text
+from sqlalchemy import Connection, Engine, Index, create_engine, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from kit import clock, deadline, logs, metrics, repeats, telemetry, trace
-from kit.db import TenantOwned, engine_options, url_of
+from kit.connections import engine_options, opening, standing, url_of
+from kit.db import TenantOwned
+from kit.driver import fused
 from kit.errors import Problem
 from kit.identity import Identity, current
 
@@ -119,16 +121,24 @@ def _put_off(session: Any, queue: Queue, id: UUID) -> None:
 def _due(app: Any, queue: Queue) -> list[Any]:
     table = queue.model.__table__.c
     query = select(table.tenant_id, table.id).where(table.due_at <= clock.now()).order_by(table.due_at).limit(BATCH)
-    with engine(app.name).connect() as connection:
+    with looking(app.name) as connection:
         return list(connection.execute(query))
+
+
+@contextmanager
+def looking(service: str) -> Iterator[Connection]:
+    """A transaction of a service's job role, which only reads."""
+    settings = {**standing(service), "statement_timeout": deadline.BUDGET_MS}
+    with engine(service).begin() as connection:
+        cast(Any, connection.connection).begin(opening(settings, "READ ONLY"))
+        yield connection
 
 
 @lru_cache
 def engine(service: str) -> Engine:
     """The connection of a service's job role."""
     # Not timed: no request waits for it.
-    options = engine_options(service) | {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0}
-    return create_engine(url_of(service, "job"), **options)
+    return create_engine(fused(url_of(service, "job")), **engine_options(service), timed=False)
 
 
 @contextmanager

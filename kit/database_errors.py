@@ -4,6 +4,7 @@ from typing import Any
 
 import psycopg2
 from sqlalchemy.exc import IntegrityError, OperationalError, PendingRollbackError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm.exc import StaleDataError
 
 from kit.errors import Conflict, DeadlineExceeded, Problem, Unavailable
@@ -59,8 +60,7 @@ def _is_away(error: Exception, state: str) -> bool:
     if isinstance(error, PendingRollbackError):
         return error.code == LOST_CONNECTION
     return (
-        isinstance(error, OperationalError | psycopg2.OperationalError | psycopg2.InterfaceError)
+        isinstance(error, OperationalError | PoolTimeout | psycopg2.OperationalError | psycopg2.InterfaceError)
         or getattr(error, "connection_invalidated", False)
-        or "QueuePool" in str(error)
         or state.startswith(AWAY)
     )

@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any, ClassVar, TypeVar, cast
 from uuid import UUID
 
-import orjson
 from flask import current_app, g, has_request_context, request
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import (
@@ -27,7 +26,6 @@ from sqlalchemy import (
     column,
     event,
     func,
-    make_url,
     or_,
     select,
     text,
@@ -45,14 +43,9 @@ from sqlalchemy.orm import (
 )
 
 from kit import clock, deadline, locks, logs, preconditions, rows, sessions
-from kit.config import DB_SCHEMA, ConfigurationError, lookup, setting
+from kit.connections import opening, standing
 from kit.errors import NotFound
 from kit.identity import current
-from kit.pool import Pool
-
-DATABASE_URL = setting("DATABASE_URL", "", "Postgres of a service, as its own unprivileged role.")
-DB_POOL_SIZE = setting("DB_POOL_SIZE", 5, "Connections kept open per service and process.")
-DB_POOL_OVERFLOW = setting("DB_POOL_OVERFLOW", 10, "Connections opened beyond the pool under load.")
 
 NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -140,6 +133,7 @@ class Database(SQLAlchemy):
     def __init__(self) -> None:
         names = registry(metadata=MetaData(naming_convention=NAMES), type_annotation_map=TYPES)
         super().__init__(model_class=type("Model", (DeclarativeBase,), {"registry": names}))
+        self._standing: dict[str, str] = {}
         self._fences: list[Any] | None = None
         self._statements: dict[Any, Any] = {}
         event.listen(self.session, "after_begin", self._begin)
@@ -169,6 +163,11 @@ class Database(SQLAlchemy):
             logs.logger(current_app.name).warning("a connection was lost: %s", type(error).__name__)
             with suppress(Exception):
                 connection.invalidate()
+
+    def init_app(self, app: Any) -> None:
+        """Prepare a service's app."""
+        self._standing = standing(app.name)
+        super().init_app(app)
 
     def find(self, model: type[T], id: UUID, missing: type[NotFound]) -> T:
         """The row of this id that the identity may see; a request that reads can only show it. Raises `missing`."""
@@ -277,14 +276,14 @@ class Database(SQLAlchemy):
         session.info["connection"] = connection
         user_id = session.info.get("user_id") or current.user_id
         settings = {
+            **self._standing,
             "app.tenant_id": current.tenant_id or "",
             "app.user_id": user_id or "",
             "app.everywhere": "on" if session.info.get("everywhere") else "",
             "statement_timeout": deadline.remaining_ms(),
             "lock_timeout": locks.patience_ms(),
         }
-        calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
-        connection.connection.begin(f"BEGIN {'READ ONLY' if _is_reading() else ''}; SELECT {calls};".encode())
+        connection.connection.begin(opening(settings, "READ ONLY" if _is_reading() else ""))
 
     def _fence(self, state: Any) -> None:
         is_ready = any(state.statement is made for made in tuple(self._statements.values()))
@@ -330,55 +329,3 @@ def _late(value: Callable[[], Any], type_: Any) -> Any:
 
 def _set(name: str, value: str) -> Any:
     return func.set_config(name, value, True)
-
-
-def normalise(url: str) -> str:
-    """A URL of any Postgres scheme as the one of our driver."""
-    try:
-        parsed = make_url(url)
-    except Exception as error:
-        raise ConfigurationError(
-            "A DATABASE_URL cannot be read; write postgresql://user:password@host:5432/name."
-        ) from error
-    if not parsed.drivername.startswith("postgres"):
-        raise ConfigurationError(f"A DATABASE_URL names {parsed.drivername}; this platform needs Postgres.")
-    return parsed.set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
-
-
-def engine_options(service: str) -> dict[str, Any]:
-    """How a service's engine connects: bounded waits, its own schema, strict JSON."""
-    schema = DB_SCHEMA.of(service)
-    options = f"-c search_path={schema} -c idle_in_transaction_session_timeout=15s"
-    options += " -c max_parallel_workers_per_gather=0"  # starting helpers costs a short query more than they save
-    return {
-        "poolclass": Pool,
-        "pool_logging_name": service,
-        "pool_size": DB_POOL_SIZE.of(service),
-        "max_overflow": DB_POOL_OVERFLOW.of(service),
-        "pool_timeout": 5,
-        "pool_pre_ping": True,
-        "pool_recycle": 1800,
-        "hide_parameters": True,  # rows and password hashes do not belong into logs
-        "json_serializer": lambda value: orjson.dumps(value).decode(),
-        "json_deserializer": orjson.loads,
-        "connect_args": {
-            "connect_timeout": 3,
-            "application_name": service,
-            "options": options,
-            "keepalives_idle": 10,
-            "tcp_user_timeout": 10_000,
-        },
-    }
-
-
-def url_of(service: str, role: str = "") -> str:
-    """The URL of a service's database, for one of its roles: the application's, or `owner`, or `job`."""
-    name = f"DATABASE_{role.upper()}_URL" if role else "DATABASE_URL"
-    url = lookup(f"{service.upper()}_SERVICE_{name}") or lookup(name)
-    if not url and role:
-        return url_of(service)
-    if not url:
-        raise ConfigurationError(
-            f"{service} has no database. Start the platform with `make run`, or set {service.upper()}_SERVICE_{name}."
-        )
-    return normalise(url)

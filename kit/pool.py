@@ -1,31 +1,258 @@
-"""Connections to a database: a few are kept, and more are made for as long as there is more to do.
+"""Connections to databases: one budget for all pools of this process.
 
-To make one takes Postgres and us some milliseconds, and those beyond the kept ones are closed as soon as they are
-back. So a request waits a moment for a kept one first: while requests are short, that is sooner, and hardly any is
-made. Behind requests that are slow, it costs that moment.
+A pool keeps what it opened until it was idle for a minute. When the budget is used up, a pool takes the place of the
+connection that has been idle longest in another pool.
+
+To open a connection takes Postgres and us some milliseconds. So a request of a pool that has its usual number waits a
+moment for one of these first: while requests are short, that is sooner, and hardly any is opened.
+
+In solo a request may hold the connection of its own service while it asks a sibling in the same thread. A fifth of the
+budget is kept for such second connections. Their holders ask nobody else, so they end, and no circle of requests waits
+for itself.
 """
 
+import threading
 import time
-from contextlib import suppress
+from collections import deque
+from threading import get_ident
 from typing import Any
+from weakref import WeakSet
 
-from sqlalchemy import QueuePool
-from sqlalchemy.util.queue import Empty
+from sqlalchemy import Pool as SQLAlchemyPool
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from kit import metrics
+from kit.config import WEB_THREADS
 
 MOMENT_S = 0.02
+IDLE_S = 60.0
+TIMEOUT_S = 5.0
+SPARE = 2  # of a service, beside its threads: the thread of its queues, and what looks for due rows
+RESERVE = 5  # one in so many connections is kept for siblings that are asked in the same process
 
 
-class Pool(QueuePool):
-    """A pool whose `logging_name` is the service; how long each connection was waited for is counted."""
+def most_of(connections: int, services: int, threads: int) -> int:
+    """Return how many connections a process opens at most: no thread holds two of one service."""
+    return min(connections, services * (threads + SPARE))
+
+
+class Budget:
+    """The connections that one process may hold open, and the pools that share them."""
+
+    def __init__(self, idle_s: float = IDLE_S) -> None:
+        # Reentrant: the garbage collector returns a forgotten connection in whichever thread it runs.
+        self.lock = threading.RLock()
+        self.most, self.reserved, self.idle_s = 0, 0, idle_s
+        self.pools: WeakSet[Pool] = WeakSet()
+        self._held: dict[int, int] = {}  # by each thread
+        self._first = 0  # connections in use that were their thread's first
+        self._closer: threading.Thread | None = None
+
+    def join(self, pool: "Pool") -> None:
+        """Let a pool share the budget."""
+        with self.lock:
+            self.pools.add(pool)
+            services = len({each.logging_name for each in self.pools})
+            largest = max(each.connections for each in self.pools)
+            self.most = most_of(largest, services, WEB_THREADS())
+            self.reserved = max(1, self.most // RESERVE) if services > 1 else 0
+
+    @property
+    def open(self) -> int:
+        """How many connections are open or about to be."""
+        with self.lock:
+            return sum(pool.open for pool in self.pools)
+
+    def take(self, pool: "Pool") -> Any:
+        """Return a connection's record. Raises PoolTimeout when none comes within the pool's time."""
+        me = get_ident()
+        with self.lock:
+            is_first = me not in self._held
+            record = pool.idle.pop() if pool.idle and self._admits(is_first) else self._wait(pool, is_first)
+            self._held[me] = self._held.get(me, 0) + 1
+            self._first += is_first
+            pool.taken[record] = me, is_first
+        if type(record) is not Place:
+            return record
+        try:
+            record.clear()
+            opened = pool._create_connection()
+        except BaseException:
+            self.give_back(pool, record)
+            raise
+        with self.lock:
+            pool.taken[opened] = pool.taken.pop(record)
+            self._see_to_closing()
+        return opened
+
+    def give_back(self, pool: "Pool", record: Any) -> None:
+        """Keep a connection that is no longer used, or forget it when it is closed."""
+        with self.lock:
+            thread, was_first = pool.taken.pop(record)
+            self._first -= was_first
+            self._held[thread] -= 1
+            if not self._held[thread]:
+                del self._held[thread]
+            if pool.is_disposed or record.dbapi_connection is None:
+                pool.open -= 1
+            else:
+                record.idle_since = time.monotonic()
+                pool.idle.append(record)
+            self._wake(pool)
+        if pool.is_disposed:
+            record.close()
+
+    def close_idle(self, since: float) -> None:
+        """Close what has been idle since then (`time.monotonic`) or longer."""
+        closing = []
+        with self.lock:
+            for pool in list(self.pools):
+                while pool.idle and pool.idle[0].idle_since <= since:
+                    closing.append(pool.idle.popleft())
+                    pool.open -= 1
+        for record in closing:
+            record.close()
+
+    def _admits(self, is_first: bool) -> bool:
+        return not is_first or self._first < self.most - self.reserved
+
+    def _wait(self, pool: "Pool", is_first: bool) -> Any:
+        now = time.monotonic()
+        given_up = now + pool.timeout
+        patient_until = now + MOMENT_S if pool.open >= pool.kept else now
+        while True:
+            if self._admits(is_first) and (record := self._find(pool, now < patient_until)) is not None:
+                return record
+            if now >= given_up:
+                message = f"No connection of {pool.logging_name} within {pool.timeout} s: all {self.most} are in use."
+                raise PoolTimeout(message)
+            pool.waiting += 1
+            # A moment at a time: a thread that is woken in vain need not wake another.
+            pool.returned.wait(min(given_up - now, MOMENT_S))
+            pool.waiting -= 1
+            now = time.monotonic()
+
+    def _find(self, pool: "Pool", is_patient: bool) -> Any:
+        if pool.idle:
+            return pool.idle.pop()
+        if is_patient:
+            return None
+        replaced = None
+        if self.open >= self.most:
+            others = [each for each in self.pools if each.idle]
+            if not others:
+                return None
+            longest = min(others, key=lambda each: each.idle[0].idle_since)
+            replaced = longest.idle.popleft()
+            longest.open -= 1
+        pool.open += 1
+        return Place(replaced)
+
+    def _wake(self, pool: "Pool") -> None:
+        if pool.waiting:
+            pool.returned.notify()
+        elif len(self.pools) > 1:
+            for other in self.pools:
+                if other.waiting:
+                    other.returned.notify()
+                    return
+
+    def _see_to_closing(self) -> None:
+        if self._closer is None:
+            self._closer = threading.Thread(target=self._close, name="idle connections", daemon=True)
+            self._closer.start()
+
+    def _close(self) -> None:
+        while True:
+            time.sleep(self.idle_s / 4)
+            self.close_idle(time.monotonic() - self.idle_s)
+            with self.lock:
+                if not self.open:
+                    self._closer = None
+                    return
+
+
+class Place:
+    """Room in the budget for a connection that is still to be opened."""
+
+    dbapi_connection = None
+
+    def __init__(self, replaced: Any) -> None:
+        self._replaced = replaced
+
+    def clear(self) -> None:
+        """Close the connection whose place this was."""
+        if self._replaced is not None:
+            self._replaced.close()
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+BUDGET = Budget()
+
+
+class Pool(SQLAlchemyPool):
+    """The connections of one role to one database; `logging_name` is the service. Each wait for one is counted."""
+
+    def __init__(
+        self,
+        creator: Any,
+        kept: int = 5,
+        connections: int = 60,
+        timeout: float = TIMEOUT_S,
+        budget: Budget | None = None,
+        timed: bool = True,
+        **options: Any,
+    ) -> None:
+        super().__init__(creator, **options)
+        self.kept, self.connections, self.timeout, self.timed = kept, connections, timeout, timed
+        self.budget = BUDGET if budget is None else budget
+        self.idle: deque[Any] = deque()  # the longest idle first
+        self.taken: dict[Any, tuple[int, bool]] = {}  # by which thread, and whether as its first
+        self.open = self.waiting = 0
+        self.is_disposed = False
+        self.returned = threading.Condition(self.budget.lock)
+        self.budget.join(self)
 
     def _do_get(self) -> Any:
         began = time.perf_counter()
         try:
-            if self._overflow >= 0 and self._max_overflow >= 0:  # every connection that is kept has been made
-                with suppress(Empty):
-                    return self._pool.get(True, MOMENT_S)
-            return super()._do_get()
+            return self.budget.take(self)
         finally:
-            metrics.waited(self.logging_name or "", time.perf_counter() - began)
+            if self.timed:
+                metrics.waited(self.logging_name or "", time.perf_counter() - began)
+
+    def _do_return_conn(self, record: Any) -> None:
+        self.budget.give_back(self, record)
+
+    def dispose(self) -> None:
+        """Close what is idle now, and the others when they come back."""
+        with self.budget.lock:
+            self.is_disposed = True
+            closing, self.open = list(self.idle), self.open - len(self.idle)
+            self.idle.clear()
+        for record in closing:
+            record.close()
+
+    def recreate(self) -> "Pool":
+        """Return an empty pool of the same kind."""
+        return Pool(
+            self._creator,
+            kept=self.kept,
+            connections=self.connections,
+            timeout=self.timeout,
+            budget=self.budget,
+            timed=self.timed,
+            recycle=self._recycle,
+            echo=self.echo,
+            logging_name=self._orig_logging_name,
+            reset_on_return=self._reset_on_return,
+            pre_ping=self._pre_ping,
+            _dispatch=self.dispatch,
+            dialect=self._dialect,
+        )
+
+    def status(self) -> str:
+        """Say how many connections there are, for SQLAlchemy's own log."""
+        return f"open {self.open}, idle {len(self.idle)}"

@@ -7,13 +7,16 @@ from alembic import context
 from flask import current_app
 from sqlalchemy import create_engine, pool, text
 
+from kit import grants
 from kit.config import DB_SCHEMA
-from kit.db import url_of
+from kit.connections import quoted, role_of, url_of
+from kit.db import Entry
 
 config = context.config
 service: str = config.attributes["service"]
-metadata = current_app.extensions["migrate"].db.metadata
-schema = DB_SCHEMA.of(service)
+db = current_app.extensions["migrate"].db
+schema, app = DB_SCHEMA.of(service), role_of(service)
+append_only = {mapper.local_table.name for mapper in db.Model.registry.mappers if issubclass(mapper.class_, Entry)}
 
 
 def number(_context: Any, _revision: Any, directives: Any) -> None:
@@ -28,24 +31,24 @@ def number(_context: Any, _revision: Any, directives: Any) -> None:
 
 def run() -> None:
     """Run the revisions on a connection of the owner, waiting for another migrator rather than racing it."""
-    engine = create_engine(
-        url_of(service, "owner"),
-        poolclass=pool.NullPool,
-        connect_args={"connect_timeout": 5, "options": f"-c search_path={schema} -c lock_timeout=10s"},
-    )
+    engine = create_engine(url_of(service, "owner"), poolclass=pool.NullPool, connect_args={"connect_timeout": 5})
     with engine.connect() as connection:
-        # Transaction-level, so that it ends with the migration's own commit or with the connection.
-        connection.execute(text("SET lock_timeout = 0"))
+        # All of it ends with the one transaction of the migration, so that it may run through PgBouncer.
+        connection.execute(text(f"SET LOCAL search_path = {quoted(schema)}"))
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('alicerce migrations'))"))
-        connection.execute(text("SET lock_timeout = '10s'"))
+        connection.execute(text("SET LOCAL lock_timeout = '10s'"))
+        with connection.connection.cursor() as cursor:
+            grants.before(cursor, schema, app, role_of(service, "job"))
         context.configure(
             connection=connection,
-            target_metadata=metadata,
+            target_metadata=db.metadata,
             compare_type=True,
             process_revision_directives=number,
         )
         with context.begin_transaction():
             context.run_migrations()
+        with connection.connection.cursor() as cursor:
+            grants.after(cursor, schema, app, append_only)
         connection.commit()
 
 

@@ -5,9 +5,8 @@ transaction-local setting leaves an empty text behind, which must mean nobody ra
 """
 
 from alembic import context, op
-from sqlalchemy import make_url
 
-from kit.db import url_of
+from kit.connections import role_of
 
 CONDITIONS = {
     "tenant": "tenant_id = nullif(current_setting('app.tenant_id', true), '')::uuid",
@@ -39,4 +38,4 @@ def append_only(table: str, *changeable: str) -> None:
 
 
 def _role(purpose: str) -> str:
-    return str(make_url(url_of(context.config.attributes["service"], purpose)).username)
+    return role_of(context.config.attributes["service"], purpose)

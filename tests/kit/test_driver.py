@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 
-from kit.db import normalise
+from kit.connections import normalise
 from kit.driver import IDLE, fused
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, pool, text
 
 from contracts.roles import permissions
 from kit import background, identity, transport
-from kit.db import normalise
+from kit.connections import normalise
 from kit.identity import GATEWAY, Identity
 from tests.api import Person
 

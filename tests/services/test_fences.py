@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, pool, select, text
 from sqlalchemy.exc import ProgrammingError
 
 from kit import identity
-from kit.db import normalise
+from kit.connections import normalise
 from kit.driver import fused
 from kit.identity import GATEWAY, Identity
 from services.customer.models import Customer, CustomerWord

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection, create_engine, or_, pool, select, text
 
 from alicerce.services import services
-from kit.db import normalise
+from kit.connections import normalise
 from kit.driver import fused
 from tests.security.twin.world import World
 from tests.services.helpers import app_of
