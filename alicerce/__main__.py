@@ -73,26 +73,37 @@ def logs(arguments: argparse.Namespace) -> int:
 
 def prepare(arguments: argparse.Namespace) -> int:
     """Make the keys, databases and roles that are missing, and migrate."""
-    from alicerce import databases
+    from alicerce import access, databases
 
+    access.check(services())
     keys(arguments)
     if without_database(services()):
         # The file that this writes may have been read already: for this process the environment says it.
         os.environ.update(databases.prepare(databases.server_url(), services()))
-    return migrate(arguments)
+    _migrate()
+    return 0
 
 
 def migrate(arguments: argparse.Namespace) -> int:
     """Bring the tables of every service up to date."""
-    from alicerce import databases
+    from alicerce import access
 
     _check_server()
+    access.check(services())
+    _migrate()
+    return 0
+
+
+def _migrate() -> None:
+    from alicerce import access, databases
+
     late = databases.behind(services())
+    brought = [noun for noun in services() if noun not in without_database(services())]
+    late += [noun for noun in brought if noun not in late and not access.is_usable(noun)]
     if late:
         from alicerce.migrate import migrate as apply
 
         apply(late)
-    return 0
 
 
 def keys(arguments: argparse.Namespace) -> int:

@@ -18,7 +18,7 @@ from psycopg2.extensions import connection, encrypt_password
 
 from alicerce import home
 from alicerce.postgres import EmbeddedPostgres, ready_pid
-from alicerce.services import ROOT, without_database
+from alicerce.services import ROOT, services, without_database
 from kit import grants
 from kit.config import DB_SCHEMA, ConfigurationError, lookup, setting
 
@@ -145,10 +145,8 @@ def connected(url: str) -> Iterator[connection]:
     try:
         opened = psycopg2.connect(url, **timeout)
     except psycopg2.Error as error:
-        advice = "check DATABASE_SERVER_URL"
-        if not DATABASE_SERVER_URL():
-            advice = f"restore {home.folder() / 'secrets.json'}, or remove that folder to start anew"
-        raise ConfigurationError(f"The database server {place} cannot be used ({reason(error)}): {advice}.") from error
+        message = f"The database server {place} cannot be used ({reason(error)}): {_advice(url)}."
+        raise ConfigurationError(message) from error
     try:
         opened.autocommit = True
         yield opened
@@ -165,6 +163,15 @@ def connected(url: str) -> Iterator[connection]:
         raise ConfigurationError(f"The databases on {place} could not be prepared: {reason(error)}.") from error
     finally:
         opened.close()
+
+
+def _advice(url: str) -> str:
+    ours = without_database(services())
+    if any(noun not in ours and url == owner_url(noun) for noun in services()):
+        return "correct its URL"
+    if DATABASE_SERVER_URL():
+        return "check DATABASE_SERVER_URL"
+    return f"restore {home.folder() / 'secrets.json'}, or remove that folder to start anew"
 
 
 def reason(error: psycopg2.Error) -> str:

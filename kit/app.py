@@ -351,6 +351,7 @@ def _bare_routes(app: Service) -> None:
         except SQLAlchemyError:
             raise Unavailable("The database cannot be reached.", code="database_unavailable") from None
         if powerful:
+            logs.logger(app.name).warning("not ready: %s", PowerfulRole.__doc__)
             raise PowerfulRole
         return json_answer({"status": "ready", "service": app.name})
 

@@ -16,6 +16,7 @@ from alicerce.postgres import EmbeddedPostgres, ready_pid
 from alicerce.services import services, without_database
 from kit.config import ConfigurationError, lookup
 
+POOLER = "unsupported startup parameter"
 MAINTENANCE = "postgres"  # where to stand while another database is made or renamed
 TABLES = """
     SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -87,18 +88,24 @@ def embedded(folder: Path, *, alone: bool) -> Iterator[None]:
 def session(url: str, doing: str) -> Iterator[connection]:
     """A connection in autocommit mode that sees every row. Raises ConfigurationError that says what failed `doing`."""
     try:
-        opened = psycopg2.connect(url, connect_timeout=databases.CONNECT_SECONDS)
+        # With this off, a statement that a policy would narrow is an error rather than an answer with holes. It is set
+        # for the whole session, or not at all: PgBouncer, behind which there is none, refuses it.
+        opened = psycopg2.connect(url, connect_timeout=databases.CONNECT_SECONDS, options="-c row_security=off")
     except psycopg2.Error as error:
-        raise ConfigurationError(f"{doing} failed, no connection: {reason(error)}.") from error
+        raise ConfigurationError(f"{doing} failed, no connection: {reason(error)}.{_advice(error)}") from error
     try:
         opened.autocommit = True
-        # With this off, a statement that a policy would narrow is an error rather than an answer with holes.
-        execute(opened, "SET row_security = off")
         yield opened
     except psycopg2.Error as error:
         raise ConfigurationError(f"{doing} failed: {reason(error)}.") from error
     finally:
         opened.close()
+
+
+def _advice(error: psycopg2.Error) -> str:
+    if POOLER not in str(error):
+        return ""
+    return " This is PgBouncer: let DATABASE_ADMIN_URL or the owner's URL lead past it, to Postgres itself."
 
 
 def check_exists(database: Database) -> None:
@@ -108,10 +115,15 @@ def check_exists(database: Database) -> None:
             raise ConfigurationError(f"{database.service} has no database {database.name} yet: `make run` makes it.")
 
 
+def fenced(admin: connection) -> str:
+    """Return the name of this connection's role if row-level security holds it, else an empty text."""
+    query = "SELECT rolname FROM pg_roles WHERE rolname = current_user AND NOT (rolsuper OR rolbypassrls)"
+    return "".join(name for (name,) in execute(admin, query))
+
+
 def check_unfenced(admin: connection, service: str) -> None:
     """Raise ConfigurationError when this role cannot read past row-level security."""
-    name, may = execute(admin, "SELECT rolname, rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")[0]
-    if not may:
+    if name := fenced(admin):
         raise ConfigurationError(
             f"The database role {name} sees the rows of no tenant, and a copy needs all of {service}: let a superuser "
             f"run `ALTER ROLE {name} BYPASSRLS`, or set DATABASE_ADMIN_URL (DATABASE_SERVER_URL where that is used) "

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from alicerce.doctor import databases, machine, settings
+from alicerce.doctor import databases, given, machine, settings
 from alicerce.doctor.findings import Finding, problem
 from kit import config
 from kit.config import ConfigurationError
@@ -29,7 +29,10 @@ CHECKS: tuple[Check, ...] = (
     machine.processes,
     machine.leftovers,
     databases.servers,
+    given.roles,
     databases.migrations,
+    given.connections,
+    given.backups,
 )
 
 
@@ -53,5 +56,6 @@ def doctor(*, as_json: bool) -> bool:
         for finding in found:
             print(f"{finding.state:<8} {finding.name:<12} {finding.message}")
             if finding.advice:
-                print(f"{'':<21} → {finding.advice}")
+                first, *more = finding.advice.splitlines()
+                print(f"{'':<21} → {first}", *(f"{'':<23} {line}" for line in more), sep="\n")
     return all(finding.state != "problem" for finding in found)

@@ -1,13 +1,16 @@
-"""What `make doctor` checks of the databases: reachable, new enough, of the same time, migrated."""
+"""What `make doctor` checks of the databases: reachable, new enough, of the same time, safe to use, migrated."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psycopg2
+from psycopg2.extensions import connection
+
 from alicerce import control, databases
-from alicerce.backup.databases import session
-from alicerce.databases import execute
+from alicerce.databases import execute, reason
 from alicerce.doctor.findings import Finding, ok, problem, warning
 from alicerce.postgres import ready_pid
 from alicerce.services import services, without_database
@@ -30,10 +33,32 @@ def servers(folder: Path) -> Iterator[Finding]:
         yield from _server(name, url)
 
 
-def _server(name: str, url: str) -> Iterator[Finding]:
-    place = urlsplit(url).netloc.rpartition("@")[2]
+@contextmanager
+def asking(url: str, **options: str) -> Iterator[connection]:
+    """A connection in autocommit mode. Raises ConfigurationError that names the server and its reason."""
+    doing = f"Reaching Postgres at {place_of(url)}"
     try:
-        with session(url, f"Reaching Postgres at {place}") as opened:
+        opened = psycopg2.connect(url, connect_timeout=databases.CONNECT_SECONDS, **options)
+    except psycopg2.Error as error:
+        raise ConfigurationError(f"{doing} failed, no connection: {reason(error)}.") from error
+    try:
+        opened.autocommit = True
+        yield opened
+    except psycopg2.Error as error:
+        raise ConfigurationError(f"{doing} failed: {reason(error)}.") from error
+    finally:
+        opened.close()
+
+
+def place_of(url: str) -> str:
+    """Return host and port of a URL."""
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def _server(name: str, url: str) -> Iterator[Finding]:
+    place = place_of(url)
+    try:
+        with asking(url) as opened:
             major = opened.server_version // 10000
             if opened.server_version < databases.OLDEST_VERSION:
                 oldest = databases.OLDEST_VERSION // 10000

@@ -37,8 +37,8 @@ def run() -> None:
         connection.execute(text(f"SET LOCAL search_path = {quoted(schema)}"))
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('alicerce migrations'))"))
         connection.execute(text("SET LOCAL lock_timeout = '10s'"))
-        with connection.connection.cursor() as cursor:
-            grants.before(cursor, schema, app, role_of(service, "job"))
+        cursor = connection.connection.cursor()
+        grants.before(cursor, schema, app, role_of(service, "job"))
         context.configure(
             connection=connection,
             target_metadata=db.metadata,
@@ -47,8 +47,7 @@ def run() -> None:
         )
         with context.begin_transaction():
             context.run_migrations()
-        with connection.connection.cursor() as cursor:
-            grants.after(cursor, schema, app, append_only)
+        grants.after(cursor, schema, app, append_only)
         connection.commit()
 
 
