@@ -44,6 +44,7 @@ class Budget:
         self.lock = threading.RLock()
         self.most, self.reserved, self.idle_s = 0, 0, idle_s
         self.pools: WeakSet[Pool] = WeakSet()
+        self.waiting = 0
         self._held: dict[int, int] = {}  # by each thread
         self._first = 0  # connections in use that were their thread's first
         self._closer: threading.Thread | None = None
@@ -98,7 +99,8 @@ class Budget:
             else:
                 record.idle_since = time.monotonic()
                 pool.idle.append(record)
-            self._wake(pool)
+            if self.waiting:
+                self._wake(pool)
         if pool.is_disposed:
             record.close()
 
@@ -127,9 +129,11 @@ class Budget:
                 message = f"No connection of {pool.logging_name} within {pool.timeout} s: all {self.most} are in use."
                 raise PoolTimeout(message)
             pool.waiting += 1
+            self.waiting += 1
             # A moment at a time: a thread that is woken in vain need not wake another.
             pool.returned.wait(min(given_up - now, MOMENT_S))
             pool.waiting -= 1
+            self.waiting -= 1
             now = time.monotonic()
 
     def _find(self, pool: "Pool", is_patient: bool) -> Any:
@@ -151,11 +155,8 @@ class Budget:
     def _wake(self, pool: "Pool") -> None:
         if pool.waiting:
             pool.returned.notify()
-        elif len(self.pools) > 1:
-            for other in self.pools:
-                if other.waiting:
-                    other.returned.notify()
-                    return
+        else:
+            next(each for each in self.pools if each.waiting).returned.notify()
 
     def _see_to_closing(self) -> None:
         if self._closer is None:

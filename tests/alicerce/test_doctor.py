@@ -188,6 +188,34 @@ def test_databases_that_are_missing_late_or_too_new_are_named(
     assert "customer is at revision 9999" in the_one(look("migrations", "problem")).message
 
 
+def test_too_many_connections_for_a_server_are_a_warning_that_names_what_fits(
+    look: Look, given: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "and all processes open up to 120" in look("connections", "ok")[0].message
+    monkeypatch.setenv("WEB_CONCURRENCY", "2")
+    finding = the_one(look("connections", "warning"))
+    assert "has room for 197 connections, and all processes may open 240" in finding.message
+    assert "DB_CONNECTIONS=49 " in finding.advice
+    monkeypatch.setenv("DB_CONNECTIONS", "49")
+    assert look("connections", "ok")
+    monkeypatch.setenv("DB_CONNECTIONS", "50")
+    assert look("connections", "warning")
+    monkeypatch.setenv("TOPOLOGY", "split")
+    assert "may open 216" in the_one(look("connections", "warning")).message
+
+
+def test_a_role_that_a_backup_would_refuse_is_named_beforehand_with_the_sql(
+    look: Look, given: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert look("backups", "ok")
+    execute(given.url, "CREATE ROLE manages LOGIN CREATEROLE CREATEDB PASSWORD 'managed'")
+    monkeypatch.setenv("DATABASE_SERVER_URL", f"postgresql://manages:managed@127.0.0.1:{given.port}/postgres")
+    finding = the_one(look("backups", "warning"))
+    assert "manages does not see past row-level security" in finding.message
+    execute(given.url, finding.advice.splitlines()[-1])
+    assert look("backups", "ok")
+
+
 # --- What runs, and what a crash left --------------------------------------------------------------------------------
 
 

@@ -25,6 +25,7 @@ from tests.journeys import test_readme
 from tests.topologies import ROOT, environment, free_ports, running
 
 THREADS, REQUESTS, KEPT = 16, 400, 4
+PATIENCE_S = 60
 NAMES = ("search_path", "lock_timeout", "idle_in_transaction_session_timeout", "max_parallel_workers_per_gather")
 
 
@@ -66,9 +67,10 @@ def foreign(person: Person, mark: str) -> list[str]:
 def database(given: dict[str, str]) -> Iterator[tuple[Flask, Database]]:
     """The database of a service as its requests use it."""
     app, db = Flask("customer"), Database()
+    options = engine_options("customer")
+    options["connect_args"]["connect_timeout"] = PATIENCE_S
     app.config.update(
-        SQLALCHEMY_DATABASE_URI=fused(given["CUSTOMER_SERVICE_DATABASE_URL"]),
-        SQLALCHEMY_ENGINE_OPTIONS=engine_options("customer"),
+        SQLALCHEMY_DATABASE_URI=fused(given["CUSTOMER_SERVICE_DATABASE_URL"]), SQLALCHEMY_ENGINE_OPTIONS=options
     )
     db.init_app(app)
     yield app, db
