@@ -98,8 +98,8 @@ def _migrate() -> None:
     from alicerce import access, databases
 
     late = databases.behind(services())
-    brought = [noun for noun in services() if noun not in without_database(services())]
-    late += [noun for noun in brought if noun not in late and not access.is_usable(noun)]
+    external = [noun for noun in services() if noun not in without_database(services())]
+    late += [noun for noun in external if noun not in late and not access.is_usable(noun)]
     if late:
         from alicerce.migrate import migrate as apply
 

@@ -1,6 +1,6 @@
-"""Databases that people bring: what keeps a service from using one safely, and the SQL or the settings that mend it.
+"""External databases: the checks before a service uses one, and the SQL or the settings that mend each fault.
 
-The owner grants by itself what it may, in migrations (`kit.grants`). Here is asked for the rest, before they run.
+Migrations grant what the owner may grant (`kit.grants`). These checks ask for the rest, before migrations run.
 """
 
 import re
@@ -44,21 +44,21 @@ SIMPLE = re.compile(r"[a-z_][a-z0-9_]*")
 
 
 @dataclass(frozen=True)
-class Lack:
-    """What is missing, in a sentence, and the lines that mend it: SQL for an administrator, or settings."""
+class Fault:
+    """One fault, in a sentence, and the lines that mend it: SQL for an administrator, or settings."""
 
     message: str
     mend: str
 
 
-class Brought:
-    """The database that somebody brought for a service: its URLs, and a connection and a role for each purpose."""
+class ExternalDatabase:
+    """The external database of one service: its URLs, and a connection and a role for each purpose."""
 
     def __init__(self, service: str) -> None:
         self.service, self.schema = service, DB_SCHEMA.of(service)
-        found = {p: lookup(variable(service, p)) or lookup(f"DATABASE_{word}URL") for p, word in PURPOSES.items()}
-        self.urls = {purpose: databases.normalise(url) for purpose, url in found.items() if url}
-        self.opened: dict[str, connection] = {}
+        urls = {p: lookup(variable(service, p)) or lookup(f"DATABASE_{word}URL") for p, word in PURPOSES.items()}
+        self.urls = {purpose: databases.normalise(url) for purpose, url in urls.items() if url}
+        self.connections: dict[str, connection] = {}
         self.roles: dict[str, str] = {}
 
     @property
@@ -68,27 +68,27 @@ class Brought:
 
     def connect(self, purpose: str) -> None:
         """Connect for one purpose. Raises psycopg2.Error."""
-        opened = psycopg2.connect(self.urls[purpose], connect_timeout=databases.CONNECT_SECONDS)
-        self.opened[purpose], opened.autocommit = opened, True
-        self.roles[purpose] = execute(opened, "SELECT current_user")[0][0]
+        link = psycopg2.connect(self.urls[purpose], connect_timeout=databases.CONNECT_SECONDS)
+        self.connections[purpose], link.autocommit = link, True
+        self.roles[purpose] = execute(link, "SELECT current_user")[0][0]
 
     def ask(self, purpose: str, query: str, **values: str) -> list[tuple[Any, ...]]:
         """Ask as one of the roles."""
-        with self.opened[purpose].cursor() as cursor:
+        with self.connections[purpose].cursor() as cursor:
             cursor.execute(re.sub(r"{(\w+)}", r"%(\1)s", query), values)
             return list(cursor.fetchall())
 
     def close(self) -> None:
         """Close every connection."""
-        for opened in self.opened.values():
-            opened.close()
+        for link in self.connections.values():
+            link.close()
 
 
 def check(nouns: Iterable[str]) -> None:
-    """Raise ConfigurationError that says all that the databases which people brought still lack."""
-    found = lacks(nouns)
-    if found:
-        text = "\n".join(f"{lack.message}\n{indented(lack.mend)}" for lack in found)
+    """Raise ConfigurationError that lists every fault of the external databases of these services."""
+    listed = faults(nouns)
+    if listed:
+        text = "\n".join(f"{fault.message}\n{indented(fault.mend)}" for fault in listed)
         raise ConfigurationError(f"{text}\ndocs/databases.md shows the whole of it.")
 
 
@@ -97,24 +97,24 @@ def indented(text: str) -> str:
     return "\n".join(f"    {line}" for line in text.splitlines())
 
 
-def lacks(nouns: Iterable[str]) -> list[Lack]:
-    """Return what the databases of services lack, as far as people brought them."""
+def faults(nouns: Iterable[str]) -> list[Fault]:
+    """Return the faults of the external databases of these services."""
     nouns = tuple(nouns)
     ours, single = without_database(nouns), lookup("DATABASE_URL")
-    found = [_one_for_all(single)] if ours and single else []
+    result = [_one_for_all(single)] if ours and single else []
     for noun in nouns:
         if noun not in ours:
-            with closing(Brought(noun)) as brought:
+            with closing(ExternalDatabase(noun)) as database:
                 try:
-                    found += _lacks(brought)
+                    result += _faults(database)
                 except psycopg2.Error as error:
                     raise ConfigurationError(f"The database of {noun} cannot be looked at: {reason(error)}.") from error
-    return found
+    return result
 
 
 def is_usable(service: str) -> bool:
     """Return whether the application may read each table that its owner made."""
-    app = unquote(urlsplit(Brought(service).urls["APP"]).username or "")
+    app = unquote(urlsplit(ExternalDatabase(service).urls["APP"]).username or "")
     with databases.connected(databases.owner_url(service)) as owner, owner.cursor() as cursor:
         return not grants.unusable(cursor, DB_SCHEMA.of(service), app)
 
@@ -124,9 +124,9 @@ def variable(service: str, purpose: str) -> str:
     return f"{service.upper()}_SERVICE_DATABASE_{PURPOSES[purpose]}URL"
 
 
-def _one_for_all(url: str) -> Lack:
+def _one_for_all(url: str) -> Fault:
     first = variable(services()[0], "APP")
-    return Lack(
+    return Fault(
         "DATABASE_URL is one database and one role for everything; each service needs a database and three roles.",
         "Name the server instead, as a role that may make databases and roles, and Alicerce makes them:\n"
         f"DATABASE_SERVER_URL={_shown(databases.normalise(url))}\n"
@@ -134,21 +134,21 @@ def _one_for_all(url: str) -> Lack:
     )
 
 
-def _lacks(brought: Brought) -> list[Lack]:
-    for purpose in brought.urls:
+def _faults(database: ExternalDatabase) -> list[Fault]:
+    for purpose in database.urls:
         try:
-            brought.connect(purpose)
+            database.connect(purpose)
         except psycopg2.Error as error:
-            message = f"{brought.service} cannot use {variable(brought.service, purpose)} ({reason(error)})."
-            return [Lack(message, _making(brought, purpose))]
-    if len(set(brought.roles.values())) < len(PURPOSES):
-        return [_too_few_roles(brought)]
-    of_roles = [lack for purpose in ("APP", "JOB") for lack in _of_role(brought, purpose)]
-    return [*_of_owner(brought), *of_roles]
+            message = f"{database.service} cannot use {variable(database.service, purpose)} ({reason(error)})."
+            return [Fault(message, _making(database, purpose))]
+    if len(set(database.roles.values())) < len(PURPOSES):
+        return [_too_few_roles(database)]
+    of_roles = [fault for purpose in ("APP", "JOB") for fault in _of_role(database, purpose)]
+    return [*_of_owner(database), *of_roles]
 
 
-def _making(brought: Brought, purpose: str) -> str:
-    role, name = quoted(unquote(urlsplit(brought.urls[purpose]).username or "")), quoted(brought.name)
+def _making(database: ExternalDatabase, purpose: str) -> str:
+    role, name = quoted(unquote(urlsplit(database.urls[purpose]).username or "")), quoted(database.name)
     return (
         "Correct the URL; or let an administrator make what it names, as far as it is missing:\n"
         f"CREATE ROLE {role} LOGIN PASSWORD '…';\n"
@@ -157,24 +157,24 @@ def _making(brought: Brought, purpose: str) -> str:
     )
 
 
-def _too_few_roles(brought: Brought) -> Lack:
-    service, owner = brought.service, brought.urls.get("OWNER") or brought.urls["APP"]
+def _too_few_roles(database: ExternalDatabase) -> Fault:
+    service, owner = database.service, database.urls.get("OWNER") or database.urls["APP"]
     app, job = f"{service}_app", f"{service}_job"
-    role = brought.roles["APP"]
+    role = database.roles["APP"]
     creator = "SELECT FROM pg_roles WHERE rolname = {role} AND (rolsuper OR rolcreaterole AND rolcreatedb)"
     simpler = ""
-    if brought.ask("APP", creator, role=role):
+    if database.ask("APP", creator, role=role):
         simpler = (
             f"Name the server instead of the database, and Alicerce makes both (without {variable(service, 'APP')}):\n"
             f"DATABASE_SERVER_URL={_shown(owner)}\nOr let "
         )
-    return Lack(
-        f"{service} has {len(set(brought.roles.values()))} of three database roles. The role that serves requests must "
-        "own nothing, or row-level security would not hold it; the jobs' role sees what is due, and nothing else.",
+    return Fault(
+        f"{service} has {len(set(database.roles.values()))} of three database roles. The role that serves requests "
+        "must own nothing, or row-level security would not hold it; the jobs' role sees what is due, and nothing else.",
         f"{simpler or 'Let '}an administrator run, with passwords of your own:\n"
         f"CREATE ROLE {app} LOGIN PASSWORD '…';\n"
         f"CREATE ROLE {job} LOGIN PASSWORD '…';\n"
-        f"GRANT CONNECT ON DATABASE {quoted(brought.name)} TO {app}, {job};\n"
+        f"GRANT CONNECT ON DATABASE {quoted(database.name)} TO {app}, {job};\n"
         "and set, with these passwords:\n"
         f"{variable(service, 'APP')}={_shown(owner, app)}\n"
         f"{variable(service, 'OWNER')}={_shown(owner)}\n"
@@ -182,71 +182,73 @@ def _too_few_roles(brought: Brought) -> Lack:
     )
 
 
-def _of_owner(brought: Brought) -> Iterator[Lack]:
-    owner, schema, name = quoted(brought.roles["OWNER"]), quoted(brought.schema), quoted(brought.name)
-    server = brought.opened["OWNER"].server_version
+def _of_owner(database: ExternalDatabase) -> Iterator[Fault]:
+    owner, schema, name = quoted(database.roles["OWNER"]), quoted(database.schema), quoted(database.name)
+    server = database.connections["OWNER"].server_version
     if server < databases.OLDEST_VERSION:
-        yield Lack(f"{brought.service} is on Postgres {server // 10000}, which is too old.", "Use 15 or newer.")
-    encoding, exists, owns, creates = brought.ask("OWNER", OF_OWNER, schema=brought.schema)[0]
+        yield Fault(f"{database.service} is on Postgres {server // 10000}, which is too old.", "Use 15 or newer.")
+    encoding, exists, owns, creates = database.ask("OWNER", OF_OWNER, schema=database.schema)[0]
     if encoding != "UTF8":
-        yield Lack(
-            f"{brought.name} holds texts in {encoding}, and {brought.service} needs UTF8.",
+        yield Fault(
+            f"{database.name} holds texts in {encoding}, and {database.service} needs UTF8.",
             f"Make another one: CREATE DATABASE … OWNER {owner} TEMPLATE template0 ENCODING 'UTF8';",
         )
     if not creates:
         mend = f"GRANT USAGE, CREATE ON SCHEMA {schema} TO {owner};"
         mend = mend if exists else f"CREATE SCHEMA {schema} AUTHORIZATION {owner};"
-        yield Lack(f"{owner} may not make tables in the schema {schema} of {name}.", mend)
-    for (table,) in brought.ask("OWNER", OF_OTHERS, schema=brought.schema):
-        yield Lack(
+        yield Fault(f"{owner} may not make tables in the schema {schema} of {name}.", mend)
+    for (table,) in database.ask("OWNER", OF_OTHERS, schema=database.schema):
+        yield Fault(
             f"The table {table} of {name} does not belong to {owner}, which has to migrate it.",
             f"ALTER TABLE {schema}.{quoted(table)} OWNER TO {owner};",
         )
     if exists and not owns:
-        yield from _of_schema(brought)
+        yield from _of_schema(database)
 
 
-def _of_schema(brought: Brought) -> Iterator[Lack]:
-    """What only the owner of the schema may grant and revoke."""
-    schema, roles = quoted(brought.schema), [brought.roles["APP"], brought.roles["JOB"]]
-    facts = {role: _facts(brought, role) for role in roles}
+def _of_schema(database: ExternalDatabase) -> Iterator[Fault]:
+    """Return what the owner of the schema has to grant or revoke."""
+    schema, roles = quoted(database.schema), [database.roles["APP"], database.roles["JOB"]]
+    facts = {role: _facts(database, role) for role in roles}
     if without := ", ".join(quoted(role) for role in roles if not facts[role][3]):
-        yield Lack(f"{without} may not use the schema {schema}.", f"GRANT USAGE ON SCHEMA {schema} TO {without};")
+        yield Fault(f"{without} may not use the schema {schema}.", f"GRANT USAGE ON SCHEMA {schema} TO {without};")
     if makers := ", ".join(quoted(role) for role in roles if facts[role][4] and not facts[role][0]):
-        yield Lack(
-            f"{makers} may make tables in the schema {schema}, and nobody but the owner must.",
+        yield Fault(
+            f"{makers} may make tables in the schema {schema}, and only the owner may.",
             f"REVOKE CREATE ON SCHEMA {schema} FROM PUBLIC, {makers};\n"
-            f"GRANT CREATE ON SCHEMA {schema} TO {quoted(brought.roles['OWNER'])};",
+            f"GRANT CREATE ON SCHEMA {schema} TO {quoted(database.roles['OWNER'])};",
         )
 
 
-def _facts(brought: Brought, role: str) -> tuple[Any, ...]:
-    return brought.ask("OWNER", OF_ROLE, role=role, owner=brought.roles["OWNER"], schema=brought.schema)[0]
+def _facts(database: ExternalDatabase, role: str) -> tuple[Any, ...]:
+    return database.ask("OWNER", OF_ROLE, role=role, owner=database.roles["OWNER"], schema=database.schema)[0]
 
 
-def _of_role(brought: Brought, purpose: str) -> Iterator[Lack]:
-    name, owner = brought.roles[purpose], quoted(brought.roles["OWNER"])
+def _of_role(database: ExternalDatabase, purpose: str) -> Iterator[Fault]:
+    name, owner = database.roles[purpose], quoted(database.roles["OWNER"])
     role = quoted(name)
-    is_powerful, is_owner, owns, *_ = _facts(brought, name)
+    is_powerful, is_owner, owns, *_ = _facts(database, name)
     if is_powerful:
-        yield Lack(f"{role} has powers by which it could step over row-level security.", f"ALTER ROLE {role} {POWERS};")
+        yield Fault(
+            f"{role} has powers by which it could step over row-level security.", f"ALTER ROLE {role} {POWERS};"
+        )
     if is_owner:
-        yield Lack(f"{role} is a member of {owner}, so it owns what that owns.", f"REVOKE {owner} FROM {role};")
+        yield Fault(f"{role} is a member of {owner}, so it owns what that owns.", f"REVOKE {owner} FROM {role};")
     if owns:
-        yield Lack(
-            f"{role} owns {quoted(brought.name)} or tables in it; row-level security does not hold an owner.",
-            f"REASSIGN OWNED BY {role} TO {owner};\nGRANT CONNECT ON DATABASE {quoted(brought.name)} TO {role};",
+        yield Fault(
+            f"{role} owns {quoted(database.name)} or tables in it; row-level security does not hold an owner.",
+            f"REASSIGN OWNED BY {role} TO {owner};\nGRANT CONNECT ON DATABASE {quoted(database.name)} TO {role};",
         )
     if name.endswith("_job") != (purpose == "JOB"):
-        yield Lack(
-            f"{role} is named in {variable(brought.service, purpose)}, and the policies know the jobs' role by its "
+        yield Fault(
+            f"{role} is named in {variable(database.service, purpose)}, and the policies know the jobs' role by its "
             "ending _job, which no other may have.",
-            f"ALTER ROLE {role} RENAME TO {brought.service}_{purpose.lower()};",
+            f"ALTER ROLE {role} RENAME TO {database.service}_{purpose.lower()};",
         )
 
 
 def _shown(url: str, user: str = "") -> str:
-    """A URL for people: without its password, and with another user if one is named."""
+    """Return a URL without its password, with another user if one is named."""
     parts = urlsplit(url)
     place = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=f"{user or parts.username or ''}:…@{place}"))

@@ -121,13 +121,13 @@ def _put_off(session: Any, queue: Queue, id: UUID) -> None:
 def _due(app: Any, queue: Queue) -> list[Any]:
     table = queue.model.__table__.c
     query = select(table.tenant_id, table.id).where(table.due_at <= clock.now()).order_by(table.due_at).limit(BATCH)
-    with looking(app.name) as connection:
+    with job_transaction(app.name) as connection:
         return list(connection.execute(query))
 
 
 @contextmanager
-def looking(service: str) -> Iterator[Connection]:
-    """A transaction of a service's job role, which only reads."""
+def job_transaction(service: str) -> Iterator[Connection]:
+    """Read as a service's job role, in one transaction."""
     settings = {**standing(service), "statement_timeout": deadline.BUDGET_MS}
     with engine(service).begin() as connection:
         cast(Any, connection.connection).begin(opening(settings, "READ ONLY"))

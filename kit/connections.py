@@ -65,7 +65,7 @@ def opening(settings: dict[str, Any], mode: str = "") -> bytes:
 
 
 def engine_options(service: str) -> dict[str, Any]:
-    """How a service's engine connects: bounded waits, strict JSON, and nothing that a connection would remember."""
+    """Return a service's engine options: bounded waits, strict JSON, no state of a session."""
     return {
         "poolclass": Pool,
         "pool_logging_name": service,

@@ -1,5 +1,5 @@
-"""What a service's roles may do with what its owner makes. The owner itself may grant all of it, so that a database
-that somebody else prepared needs no administrator and no default privileges before its first migration.
+"""Grants to a service's roles on the tables of its owner. The owner itself may make all of them, so that a database of
+another maker needs no administrator and no default privileges before its first migration.
 
 Each function takes a cursor of the owner.
 """
@@ -22,9 +22,9 @@ def before(cursor: Any, schema: str, app: str, job: str) -> None:
     names = {"schema": sql.Identifier(schema), "app": sql.Identifier(app), "job": sql.Identifier(job)}
     statements = []
     cursor.execute(OWNED, [schema])
-    if (found := cursor.fetchone()) is None:
+    if (row := cursor.fetchone()) is None:
         statements += ["CREATE SCHEMA {schema}"]
-    if found is None or found[0]:  # what another owner has to grant, `alicerce.access` asks for
+    if row is None or row[0]:  # what another owner has to grant, `alicerce.access` asks for
         statements += ["GRANT USAGE ON SCHEMA {schema} TO {app}, {job}"]
     cursor.execute(OWNED, [PUBLIC])
     if cursor.fetchone() == (True,):

@@ -4,7 +4,7 @@ A pool keeps what it opened until it was idle for a minute. When the budget is u
 connection that has been idle longest in another pool.
 
 To open a connection takes Postgres and us some milliseconds. So a request of a pool that has its usual number waits a
-moment for one of these first: while requests are short, that is sooner, and hardly any is opened.
+moment for one of these first: while requests are short, that is sooner, and hardly any is fresh.
 
 In solo a request may hold the connection of its own service while it asks a sibling in the same thread. A fifth of the
 budget is kept for such second connections. Their holders ask nobody else, so they end, and no circle of requests waits
@@ -72,24 +72,24 @@ class Budget:
             record = pool.idle.pop() if pool.idle and self._admits(is_first) else self._wait(pool, is_first)
             self._held[me] = self._held.get(me, 0) + 1
             self._first += is_first
-            pool.taken[record] = me, is_first
+            pool.holders[record] = me, is_first
         if type(record) is not Place:
             return record
         try:
             record.clear()
-            opened = pool._create_connection()
+            fresh = pool._create_connection()
         except BaseException:
             self.give_back(pool, record)
             raise
         with self.lock:
-            pool.taken[opened] = pool.taken.pop(record)
+            pool.holders[fresh] = pool.holders.pop(record)
             self._see_to_closing()
-        return opened
+        return fresh
 
     def give_back(self, pool: "Pool", record: Any) -> None:
         """Keep a connection that is no longer used, or forget it when it is closed."""
         with self.lock:
-            thread, was_first = pool.taken.pop(record)
+            thread, was_first = pool.holders.pop(record)
             self._first -= was_first
             self._held[thread] -= 1
             if not self._held[thread]:
@@ -174,7 +174,7 @@ class Budget:
 
 
 class Place:
-    """Room in the budget for a connection that is still to be opened."""
+    """Room in the budget for a connection that is still to be fresh."""
 
     dbapi_connection = None
 
@@ -210,7 +210,7 @@ class Pool(SQLAlchemyPool):
         self.kept, self.connections, self.timeout, self.timed = kept, connections, timeout, timed
         self.budget = BUDGET if budget is None else budget
         self.idle: deque[Any] = deque()  # the longest idle first
-        self.taken: dict[Any, tuple[int, bool]] = {}  # by which thread, and whether as its first
+        self.holders: dict[Any, tuple[int, bool]] = {}  # by which thread, and whether as its first
         self.open = self.waiting = 0
         self.is_disposed = False
         self.returned = threading.Condition(self.budget.lock)

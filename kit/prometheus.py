@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from kit import clock, metrics
-from kit.background import apps, looking
+from kit.background import apps, job_transaction
 from kit.config import VERSION
 
 
@@ -50,7 +50,7 @@ class Queues:
 
 def _due(app: Any) -> Iterator[tuple[list[str], int, float]]:
     """Of each queue of a service: its labels, how many rows are due, and for how many seconds the oldest has been."""
-    with looking(app.name) as connection:
+    with job_transaction(app.name) as connection:
         for queue in app.queues:
             due = queue.model.__table__.c.due_at
             query = select(func.count(due), func.min(due)).where(due <= clock.now())

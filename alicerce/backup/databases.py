@@ -115,7 +115,7 @@ def check_exists(database: Database) -> None:
             raise ConfigurationError(f"{database.service} has no database {database.name} yet: `make run` makes it.")
 
 
-def fenced(admin: connection) -> str:
+def fenced_role(admin: connection) -> str:
     """Return the name of this connection's role if row-level security holds it, else an empty text."""
     query = "SELECT rolname FROM pg_roles WHERE rolname = current_user AND NOT (rolsuper OR rolbypassrls)"
     return "".join(name for (name,) in execute(admin, query))
@@ -123,7 +123,7 @@ def fenced(admin: connection) -> str:
 
 def check_unfenced(admin: connection, service: str) -> None:
     """Raise ConfigurationError when this role cannot read past row-level security."""
-    if name := fenced(admin):
+    if name := fenced_role(admin):
         raise ConfigurationError(
             f"The database role {name} sees the rows of no tenant, and a copy needs all of {service}: let a superuser "
             f"run `ALTER ROLE {name} BYPASSRLS`, or set DATABASE_ADMIN_URL (DATABASE_SERVER_URL where that is used) "

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from alicerce.doctor import databases, given, machine, settings
+from alicerce.doctor import databases, external, machine, settings
 from alicerce.doctor.findings import Finding, problem
 from kit import config
 from kit.config import ConfigurationError
@@ -29,10 +29,10 @@ CHECKS: tuple[Check, ...] = (
     machine.processes,
     machine.leftovers,
     databases.servers,
-    given.roles,
+    external.roles,
     databases.migrations,
-    given.connections,
-    given.backups,
+    external.connections,
+    external.backups,
 )
 
 

@@ -34,7 +34,7 @@ def servers(folder: Path) -> Iterator[Finding]:
 
 
 @contextmanager
-def asking(url: str, **options: str) -> Iterator[connection]:
+def connect(url: str, **options: str) -> Iterator[connection]:
     """A connection in autocommit mode. Raises ConfigurationError that names the server and its reason."""
     doing = f"Reaching Postgres at {place_of(url)}"
     try:
@@ -58,7 +58,7 @@ def place_of(url: str) -> str:
 def _server(name: str, url: str) -> Iterator[Finding]:
     place = place_of(url)
     try:
-        with asking(url) as opened:
+        with connect(url) as opened:
             major = opened.server_version // 10000
             if opened.server_version < databases.OLDEST_VERSION:
                 oldest = databases.OLDEST_VERSION // 10000

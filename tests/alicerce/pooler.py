@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from alicerce.processes import die_with_parent
-from tests.alicerce import brought
+from tests.alicerce import external
 from tests.topologies import eventually, free_ports
 
 UNPRIVILEGED = "nobody"  # it refuses to run as root
@@ -36,7 +36,7 @@ def pooling(port: int, given: Mapping[str, str]) -> Iterator[str]:
     folder.chmod(0o755)
     roles = {f'"{urlsplit(url).username}" "{urlsplit(url).password}"' for url in given.values()}
     (folder / "userlist.txt").write_text("\n".join(sorted(roles)) + "\n")
-    (text,) = brought.blocks("ini", "PgBouncer")
+    (text,) = external.blocks("ini", "PgBouncer")
     text = text.replace("host=db.example.com port=5432", f"host=127.0.0.1 port={port}").replace("6432", str(own))
     (folder / "pgbouncer.ini").write_text(text.replace("userlist.txt", str(folder / "userlist.txt")))
     user = [f"--user={UNPRIVILEGED}"] if os.geteuid() == 0 else []

@@ -19,7 +19,7 @@ from kit.connections import engine_options
 from kit.db import Database
 from kit.driver import fused
 from kit.identity import Identity
-from tests.alicerce import brought, pooler
+from tests.alicerce import external, pooler
 from tests.api import Person, new_person
 from tests.journeys import test_readme
 from tests.topologies import ROOT, environment, free_ports, running
@@ -32,10 +32,10 @@ NAMES = ("search_path", "lock_timeout", "idle_in_transaction_session_timeout", "
 @pytest.fixture(scope="module")
 def given(server: EmbeddedPostgres) -> Iterator[dict[str, str]]:
     """The variables of all services, each of whose roles goes through PgBouncer."""
-    made = brought.made(server.url, f"127.0.0.1:{server.port}")
+    made = external.made(server.url, f"127.0.0.1:{server.port}")
     with pooler.pooling(server.port, made) as place:
-        yield brought.moved(made, place, "_URL")
-    brought.dropped(server.url)
+        yield external.moved(made, place, "_URL")
+    external.dropped(server.url)
 
 
 def test_the_story_and_two_tenants_at_once(server: EmbeddedPostgres, given: dict[str, str], tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_the_story_and_two_tenants_at_once(server: EmbeddedPostgres, given: dict
         def use(number: int) -> tuple[int, list[str]]:
             person = people[number % 2]
             mark = f"of-{person.tenant_id}"
-            made = brought.insist(lambda: person.post("/api/customers/", {"name": f"{mark} {number}"})).status
+            made = external.insist(lambda: person.post("/api/customers/", {"name": f"{mark} {number}"})).status
             return made, foreign(person, mark)
 
         with ThreadPoolExecutor(THREADS) as threads:
@@ -54,12 +54,12 @@ def test_the_story_and_two_tenants_at_once(server: EmbeddedPostgres, given: dict
         assert answers == [(201, [])] * REQUESTS
         assert [p.get("/api/customers/?per_page=1").ok()["total"] for p in people] == [REQUESTS // 2] * 2
         used = "SELECT count(*)::int FROM pg_stat_activity WHERE usename = 'customer_app'"
-        assert 0 < brought.execute(server.url, used)[0][0] <= KEPT
+        assert 0 < external.execute(server.url, used)[0][0] <= KEPT
 
 
 def foreign(person: Person, mark: str) -> list[str]:
     """The customers of others that somebody sees."""
-    shown = brought.insist(lambda: person.get("/api/customers/?per_page=20&sort=-created_at")).ok()["customers"]
+    shown = external.insist(lambda: person.get("/api/customers/?per_page=20&sort=-created_at")).ok()["customers"]
     return [customer["name"] for customer in shown if not customer["name"].startswith(mark)]
 
 
@@ -97,7 +97,7 @@ def test_each_transaction_has_its_own_settings_and_leaves_none(
     with ThreadPoolExecutor(THREADS) as threads:
         for seen in threads.map(transact, range(200)):
             assert seen == [(True, True, '"public"', "5s", "15s", "0")] * 3
-    plain = brought.execute(
+    plain = external.execute(
         given["CUSTOMER_SERVICE_DATABASE_URL"],
         "SELECT coalesce(current_setting('app.tenant_id', true), ''), current_setting('lock_timeout'),"
         " current_setting('statement_timeout')",

@@ -228,7 +228,7 @@ def test_requests_that_ask_a_sibling_while_they_hold_a_connection_all_end(
             answer.result(PATIENCE_S * 3)
     assert server.most <= connections
     budget.close_idle(since=FOREVER)
-    assert (server.open, budget.open, sum(len(each.taken) for each in services)) == (0, 0, 0)
+    assert (server.open, budget.open, sum(len(each.holders) for each in services)) == (0, 0, 0)
 
 
 def test_those_who_hold_nothing_leave_room_for_those_who_need_a_second(make: Make, server: Server) -> None:

@@ -1,4 +1,4 @@
-"""Databases that people bring work as the page says, or what they lack is said at once, with what mends it."""
+"""Databases that people bring work as the page says, or what they fault_ is said at once, with what mends it."""
 
 import os
 import re
@@ -13,18 +13,18 @@ import psycopg2
 import pytest
 
 from alicerce import access
-from alicerce.access import Lack
+from alicerce.access import Fault
 from alicerce.postgres import EmbeddedPostgres
 from kit.config import ConfigurationError
-from tests.alicerce import brought
-from tests.alicerce.brought import execute, insist
+from tests.alicerce import external
+from tests.alicerce.external import execute, insist
 from tests.api import new_person
 from tests.journeys import test_readme
 from tests.topologies import ROOT, environment, free_ports, running
 
 SMALL = 4
 
-Lacks = Callable[[], list[Lack]]
+Faults = Callable[[], list[Fault]]
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +35,8 @@ def place(server: EmbeddedPostgres) -> str:
 @pytest.fixture(scope="module")
 def everything(server: EmbeddedPostgres, place: str) -> Iterator[dict[str, str]]:
     """The variables of databases that were made for all services, with the SQL of the page."""
-    yield brought.made(server.url, place)
-    brought.dropped(server.url)
+    yield external.made(server.url, place)
+    external.dropped(server.url)
 
 
 def command(home: Path, word: str, given: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -153,15 +153,15 @@ def test_one_url_for_everything_is_refused_and_says_what_to_write_instead(
 
 
 @pytest.fixture
-def lacks(
+def faults(
     server: EmbeddedPostgres, place: str, everything: dict[str, str], generated: Path, monkeypatch: pytest.MonkeyPatch
-) -> Lacks:
-    """What customer's database lacks now."""
+) -> Faults:
+    """What customer's database faults now."""
     for name in [name for name in os.environ if "_SERVICE_" in name or name == "DATABASE_URL"]:
         monkeypatch.delenv(name)
     for name, url in everything.items():
         monkeypatch.setenv(name, url)
-    return lambda: access.lacks(["customer"])
+    return lambda: access.faults(["customer"])
 
 
 FAULTS = {
@@ -190,32 +190,32 @@ REPAIRED = """
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_is_named_and_mended_by_the_sql_beside_it(server: EmbeddedPostgres, lacks: Lacks, fault: str) -> None:
+def test_a_fault_is_named_and_mended_by_the_sql_beside_it(server: EmbeddedPostgres, faults: Faults, fault: str) -> None:
     admin = server.url.rpartition("/")[0] + "/customer_db"
-    assert lacks() == []
+    assert faults() == []
     execute(admin, fault)
     try:
-        found = lacks()
-        assert FAULTS[fault] in " ".join(lack.message for lack in found)
+        found = faults()
+        assert FAULTS[fault] in " ".join(fault_.message for fault_ in found)
         with pytest.raises(ConfigurationError, match=r"docs/databases\.md"):
             access.check(["customer"])
-        execute(admin, "".join(lack.mend for lack in found))
-        assert lacks() == []
+        execute(admin, "".join(fault_.mend for fault_ in found))
+        assert faults() == []
     finally:
         execute(admin, REPAIRED)
 
 
 def test_a_role_whose_name_the_policies_would_take_for_another_is_named(
-    server: EmbeddedPostgres, lacks: Lacks, monkeypatch: pytest.MonkeyPatch
+    server: EmbeddedPostgres, faults: Faults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     execute(server.url, "ALTER ROLE customer_job RENAME TO worker; ALTER ROLE worker PASSWORD 'change-me-3'")
     url = os.environ["CUSTOMER_SERVICE_DATABASE_JOB_URL"].replace("customer_job:", "worker:")
     monkeypatch.setenv("CUSTOMER_SERVICE_DATABASE_JOB_URL", url)
-    (lack,) = lacks()
-    assert "worker is named in CUSTOMER_SERVICE_DATABASE_JOB_URL" in lack.message
-    execute(server.url, lack.mend + "ALTER ROLE customer_job PASSWORD 'change-me-3'")
+    (fault_,) = faults()
+    assert "worker is named in CUSTOMER_SERVICE_DATABASE_JOB_URL" in fault_.message
+    execute(server.url, fault_.mend + "ALTER ROLE customer_job PASSWORD 'change-me-3'")
     monkeypatch.setenv("CUSTOMER_SERVICE_DATABASE_JOB_URL", url.replace("worker:", "customer_job:"))
-    assert lacks() == []
+    assert faults() == []
 
 
 @pytest.mark.parametrize(
@@ -227,25 +227,25 @@ def test_a_role_whose_name_the_policies_would_take_for_another_is_named(
     ],
 )
 def test_a_url_that_leads_nowhere_is_named_with_its_reason_and_without_its_password(
-    lacks: Lacks, monkeypatch: pytest.MonkeyPatch, variable: str, old: str, new: str, reason: str
+    faults: Faults, monkeypatch: pytest.MonkeyPatch, variable: str, old: str, new: str, reason: str
 ) -> None:
     name = f"CUSTOMER_SERVICE_DATABASE{variable}"
     monkeypatch.setenv(name, os.environ[name].replace(old, new))
-    (lack,) = lacks()
-    assert name in lack.message
-    assert reason in lack.message
-    assert "change-me" not in lack.message + lack.mend
-    assert "CREATE ROLE" in lack.mend
+    (fault_,) = faults()
+    assert name in fault_.message
+    assert reason in fault_.message
+    assert "change-me" not in fault_.message + fault_.mend
+    assert "CREATE ROLE" in fault_.mend
 
 
-def test_two_urls_are_too_few(lacks: Lacks, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_urls_are_too_few(faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUSTOMER_SERVICE_DATABASE_JOB_URL")
-    (lack,) = lacks()
-    assert "customer has 2 of three database roles" in lack.message
+    (fault_,) = faults()
+    assert "customer has 2 of three database roles" in fault_.message
 
 
 def test_a_database_in_another_encoding_is_named(
-    server: EmbeddedPostgres, lacks: Lacks, monkeypatch: pytest.MonkeyPatch
+    server: EmbeddedPostgres, faults: Faults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     execute(
         server.url,
@@ -254,6 +254,6 @@ def test_a_database_in_another_encoding_is_named(
     )
     for name in [name for name in os.environ if name.startswith("CUSTOMER_SERVICE_DATABASE_")]:
         monkeypatch.setenv(name, os.environ[name].replace("/customer_db", "/latin_db"))
-    (lack,) = lacks()
-    assert "holds texts in LATIN1" in lack.message
+    (fault_,) = faults()
+    assert "holds texts in LATIN1" in fault_.message
     execute(server.url, "DROP DATABASE latin_db WITH (FORCE)")

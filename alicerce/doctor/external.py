@@ -1,13 +1,13 @@
-"""What `make doctor` checks of databases that people bring: safe to use, room for all, whole for a backup."""
+"""Checks of `make doctor` on servers that Alicerce does not run: roles, backups, room for connections."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from alicerce import access, databases
-from alicerce.backup.databases import POOLER, fenced, of_services, session
+from alicerce.backup.databases import POOLER, fenced_role, of_services, session
 from alicerce.databases import execute
-from alicerce.doctor.databases import asking, place_of
+from alicerce.doctor.databases import connect, place_of
 from alicerce.doctor.findings import Finding, ok, problem, warning
 from alicerce.postgres import ready_pid
 from alicerce.services import services, without_database
@@ -23,19 +23,20 @@ ROOM = """
 
 
 def roles(folder: Path) -> Iterator[Finding]:
-    """Whether each database that somebody brought has what its service needs, and no more."""
-    found = access.lacks(services())
-    for lack in found:
-        yield problem("access", lack.message, lack.mend)
-    if not found:
-        brought = [noun for noun in services() if noun not in without_database(services())]
+    """Check the roles of each external database."""
+    listed = access.faults(services())
+    for fault in listed:
+        yield problem("access", fault.message, fault.mend)
+    if not listed:
+        external = [noun for noun in services() if noun not in without_database(services())]
         yield ok(
-            "access", f"the roles of {', '.join(brought)} are as they have to be" if brought else "none is brought"
+            "access",
+            f"the roles of {', '.join(external)} are as they have to be" if external else "no database is external",
         )
 
 
 def backups(folder: Path) -> Iterator[Finding]:
-    """Whether a backup may read past row-level security."""
+    """Check that a backup may read past row-level security."""
     if _is_away(folder):
         yield ok("backups", "not looked at: the embedded Postgres does not run")
         return
@@ -44,7 +45,7 @@ def backups(folder: Path) -> Iterator[Finding]:
     for database in of_services(services()):
         try:
             with session(database.maintenance, f"Reaching {database.service} for a backup") as admin:
-                roles[fenced(admin)] = None
+                roles[fenced_role(admin)] = None
         except ConfigurationError as error:
             faults.append(str(error))
     for fault in faults:
@@ -59,7 +60,7 @@ def backups(folder: Path) -> Iterator[Finding]:
 
 
 def connections(folder: Path) -> Iterator[Finding]:
-    """Whether each server has room for the connections of all processes."""
+    """Check that each server has room for the connections of all processes."""
     if _is_away(folder):
         yield ok("connections", "not looked at: the embedded Postgres does not run")
         return
@@ -77,13 +78,13 @@ def _is_away(folder: Path) -> bool:
 
 
 def _url(noun: str) -> str:
-    """Where a service connects; the administrator's URL where Alicerce makes the database."""
+    """Return the URL of a service; the administrator's where Alicerce makes the database."""
     if noun in without_database(services()):
         return databases.server_of(databases.server_url(), noun)
-    return access.Brought(noun).urls["APP"]
+    return access.ExternalDatabase(noun).urls["APP"]
 
 
-def wanted(nouns: list[str], most: int | None = None) -> int:
+def connections_needed(nouns: list[str], most: int | None = None) -> int:
     """Return how many connections the processes of these services hold at most, while one of them is replaced.
 
     `most` stands for DB_CONNECTIONS, of which the largest of its services holds for a process.
@@ -97,9 +98,9 @@ def wanted(nouns: list[str], most: int | None = None) -> int:
 
 
 def _room(place: str, url: str, nouns: list[str]) -> Iterator[Finding]:
-    needed = wanted(nouns)
+    needed = connections_needed(nouns)
     try:
-        with asking(url, options="-c row_security=off") as opened:
+        with connect(url, options="-c row_security=off") as opened:
             room = execute(opened, ROOM)[0][0]
     except ConfigurationError as error:
         if POOLER in str(error):
@@ -111,7 +112,7 @@ def _room(place: str, url: str, nouns: list[str]) -> Iterator[Finding]:
     if needed <= room:
         yield ok("connections", f"{place} has room for {room}, and all processes open up to {needed}")
         return
-    fits = max((most for most in range(2, needed) if wanted(nouns, most) <= room), default=0)
+    fits = max((most for most in range(2, needed) if connections_needed(nouns, most) <= room), default=0)
     smaller = f"DB_CONNECTIONS={fits} (of one process), or " if fits else ""
     yield warning(
         "connections",
