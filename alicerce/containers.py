@@ -1,7 +1,8 @@
 """What containers find when they start: `python -m alicerce.containers FOLDER`, before Postgres runs.
 
 FOLDER/<component>/   mounted by that component alone, as its generated folder: the public keys of all, its own
-                      private keys, and the URLs of its own database, but not its owner's
+                      private keys, and the URLs of its own database, but not its owner's;
+                      for the gateway the METRICS_TOKEN that opens /ops
 FOLDER/postgres/      the password of the Postgres containers' administrator
 FOLDER/pgadmin/       the password of pgAdmin's first account
 
@@ -34,6 +35,7 @@ def hand_out(folder: Path) -> None:
             _put(folder / component / "keys" / "private" / f"{name}.pem", pem)
     for service in services():
         _put(folder / service / "environment", _databases_of(service))
+    _put(folder / "gateway" / "environment", f"METRICS_TOKEN={home.secret('metrics')}\n")
     _administrator(folder / "postgres" / "password")
     _put(folder / "pgadmin" / "password", home.secret("pgadmin"), READ_BY_ANOTHER_USER)
 

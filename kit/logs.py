@@ -111,7 +111,8 @@ def configure(service: str = "") -> None:
         handler.is_ours = True  # type: ignore[attr-defined]
         root.addHandler(handler)
         root.setLevel(LOG_LEVEL())
-        logging.getLogger("urllib3").setLevel(logging.WARNING)
+        for name in ("urllib3", "alembic.runtime.plugins"):  # the latter lists its own parts before each answer
+            logging.getLogger(name).setLevel(logging.WARNING)
     if service and LOG_LEVEL.of(service) != LOG_LEVEL():
         logger(service).setLevel(LOG_LEVEL.of(service))
 

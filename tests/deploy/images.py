@@ -1,7 +1,7 @@
 """What an image of the Dockerfile holds, laid out in a folder, for machines without a container engine.
 
 app/    the working folder, from the COPY lines of the stage and of those below it
-site/   the locked packages that the build stage installs, as links
+site/   the locked packages that the build stage installs, as links; what a COPY line adds to them, as copies
 bin/    `python`, `flask` and `gunicorn`, which see these two folders and nothing else of this project
 """
 
@@ -11,11 +11,11 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +86,7 @@ def build(stage: str, folder: Path, package: str = "") -> Image:
             *sources, target = rest.split()
             for source in sources:
                 _copy(source, folder / "app" / target)
-    added = {name for word, rest in lines for name in re.findall(r"--from=.*site-packages/(\w+) ", rest)}
-    _install(folder, added)
+    _install(folder, {name for word, rest in lines for name in re.findall(r"--from=.*site-packages/(\S+) ", rest)})
     variables = dict(pair.split("=", 1) for word, rest in lines if word == "ENV" for pair in rest.split())
     said = {word: json.loads(rest[rest.index("[") :]) for word, rest in lines if word in ("CMD", "HEALTHCHECK")}
     return Image(folder, variables, said["CMD"], said.get("HEALTHCHECK", []))
@@ -112,9 +111,8 @@ def _install(folder: Path, added: set[str]) -> None:
         for top in {path.parts[0] for path in distribution.files or ()} - {"..", "__pycache__"}:
             if not (site / top).exists():
                 (site / top).symlink_to(str(distribution.locate_file(top)))
-    for package in added:
-        spec = find_spec(package)
-        (site / package).symlink_to(Path(spec.origin).parent)  # type: ignore[union-attr,arg-type]
+    for name in added:  # copied: behind a link, programs find beside them what the image does not hold
+        shutil.copytree(Path(sysconfig.get_path("platlib")) / name, site / name)
     python = sys.executable
     (programs / "python").write_text(f'#!/bin/sh\nexec {python} -S "$@"\n')
     (programs / "flask").write_text(SCRIPT.format(python=python, module="flask.cli", function="main"))

@@ -37,6 +37,13 @@ def test_a_service_finds_its_own_database_and_not_its_owner(project: Project, se
     assert f"//{service}_job:" in str(found[f"{prefix}JOB_URL"])
 
 
+def test_the_gateway_alone_finds_what_opens_its_page(project: Project) -> None:
+    token = dotenv_values(project.volumes / "gateway" / "environment")["METRICS_TOKEN"]
+    assert len(str(token)) >= 32
+    others = [path for path in project.volumes.rglob("*") if path.is_file() and "gateway" not in path.parts]
+    assert all(str(token) not in path.read_text() for path in others)
+
+
 def test_what_is_handed_out_is_for_its_receiver_alone(project: Project) -> None:
     for path in project.volumes.rglob("*"):
         theirs = path.is_dir() or path.parent.name in ("postgres", "pgadmin")  # they run as another user
