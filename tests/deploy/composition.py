@@ -19,6 +19,7 @@ class Loader(yaml.SafeLoader):
 
 
 Loader.add_constructor("!override", lambda loader, node: loader.construct_mapping(node, deep=True))
+Loader.add_constructor("!reset", lambda loader, node: None)
 
 
 def load(name: str = "docker-compose.yml") -> Any:

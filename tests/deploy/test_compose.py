@@ -13,7 +13,7 @@ import pytest
 from alicerce.services import ports, services
 from tests.deploy.composition import COMPONENTS, ONE_SHOT, OWN_SERVERS, ROOT, environment, load, settings_of
 
-FILES = ("docker-compose.yml", "docker-compose.databases.yml")
+FILES = ("docker-compose.yml", "docker-compose.databases.yml", "docker-compose.tls.yml")
 OURS = (*COMPONENTS, *ONE_SHOT)
 HARDENED = (*OURS, "postgres")
 EVERY = (*HARDENED, "pgadmin")
@@ -96,12 +96,12 @@ def test_a_container_has_bounds_and_ends_in_order(name: str) -> None:
 
 def test_each_waits_for_what_it_needs() -> None:
     needs = {name: entry(name).get("depends_on", {}) for name in EVERY}
-    for service in services():
-        assert needs.pop(service) == {"migrate": DONE}
+    for component in COMPONENTS:
+        assert needs.pop(component) == {"migrate": DONE}
     assert needs.pop("migrate") == {"keys": DONE, "postgres": HEALTHY}
     assert needs.pop("keys") == {}
     assert needs.pop("backup") == {"migrate": DONE}
-    assert needs == {name: {"keys": DONE} for name in ("gateway", "postgres", "pgadmin")}
+    assert needs == {name: {"keys": DONE} for name in ("postgres", "pgadmin")}
 
 
 def test_nobody_is_asked_how_they_are_more_often_than_every_half_minute() -> None:
@@ -170,10 +170,34 @@ def test_pgadmin_knows_every_server(file: str, hosts: tuple[str, ...]) -> None:
     assert {server["Host"] for server in listed} == set(hosts)
 
 
+# --- TLS before two gateways -----------------------------------------------------------------------------------------
+
+
+def test_the_edge_alone_is_published_and_reaches_the_gateways_alone() -> None:
+    file = load("docker-compose.tls.yml")
+    edge, gateway = file["services"]["edge"], file["services"]["gateway"]
+    assert set(file["services"]) == {"edge", "gateway"}
+    assert edge["ports"] == [
+        "${LISTEN_ADDRESS:-127.0.0.1}:${HTTP_PORT:-80}:80",
+        "${LISTEN_ADDRESS:-127.0.0.1}:${HTTPS_PORT:-443}:443",
+    ]
+    assert (gateway["ports"], gateway["scale"]) == (None, 2)
+    assert file["networks"] == {"front": {"internal": True}}
+    assert (set(edge["networks"]), set(gateway["networks"])) == ({"outside", "front"}, {"front"})
+
+
+def test_the_edge_can_do_no_more_than_it_must() -> None:
+    edge = load("docker-compose.tls.yml")["services"]["edge"]
+    assert (edge["read_only"], edge["cap_drop"], edge["user"]) == (True, ["ALL"], "101:101")
+    assert edge["security_opt"] == ["no-new-privileges:true"]
+    assert all(volume.endswith(":ro") for volume in edge["volumes"])
+    assert (edge["init"], edge["restart"], bool(edge["mem_limit"])) == (True, "unless-stopped", True)
+
+
 # --- Compose itself --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("files", [FILES[:1], FILES], ids=["one server", "own servers"])
+@pytest.mark.parametrize("files", [FILES[:1], FILES[:2], FILES[::2]], ids=["one server", "own servers", "tls"])
 def test_compose_accepts_the_files_beside_an_example_that_nobody_edited(files: tuple[str, ...], tmp_path: Path) -> None:
     docker = shutil.which("docker")
     if not docker or subprocess.run([docker, "compose", "version"], capture_output=True).returncode:
@@ -185,10 +209,12 @@ def test_compose_accepts_the_files_beside_an_example_that_nobody_edited(files: t
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, env=bare_environment())
     assert (done.returncode, done.stderr) == (0, "")
     read = json.loads(done.stdout)["services"]
-    assert read["gateway"]["ports"][0]["published"] == "8080"
-    servers = OWN_SERVERS if len(files) > 1 else ("postgres",)
-    assert set(read) == {*OURS, *servers}
-    for component in COMPONENTS:
+    published = {port["published"] for found in read.values() for port in found.get("ports", ())}
+    assert published == ({"80", "443"} if "edge" in read else {"8080"})
+    servers = OWN_SERVERS if FILES[1] in files else ("postgres",)
+    # A service with a profile is listed by some versions and not by others.
+    assert set(read) | {"backup"} == {*OURS, *servers, *(["edge"] if FILES[2] in files else [])}
+    for component in services():
         assert {k: v or "" for k, v in read[component]["environment"].items()} == environment(
             component, (tmp_path / ".env").read_text()
         )

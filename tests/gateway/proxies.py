@@ -1,5 +1,6 @@
 """Real proxies before what is tested: nginx and HAProxy, each on a port of its own, from their start to their end."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from tests.topologies import PATIENCE_S, ROOT, eventually, free_ports
 
 EXAMPLE = ROOT / "deploy" / "nginx" / "alicerce.conf"
 WHERE = "/usr/sbin:/usr/local/sbin:/usr/bin:/opt/homebrew/bin"
+INSTALLED = ("nginx",)  # by .ci/run
 Front = Callable[[Path, int, Mapping[str, int]], list[str]]
 
 
@@ -39,7 +41,7 @@ def _nginx(folder: Path, http: str) -> list[str]:
         f"daemon off; master_process off; pid {folder}/pid; error_log stderr crit; events {{}}\n"
         f"http {{ access_log off; client_body_timeout 2s; {temporary} scgi_temp_path {folder}/scgi;\n{http}\n}}\n"
     )
-    return [_program("nginx"), "-c", str(folder / "nginx.conf"), "-e", "stderr"]
+    return [program("nginx"), "-c", str(folder / "nginx.conf"), "-e", "stderr"]
 
 
 def nginx_example(folder: Path, port: int, ports: Mapping[str, int]) -> list[str]:
@@ -59,14 +61,17 @@ def haproxy(folder: Path, port: int, ports: Mapping[str, int]) -> list[str]:
         f"frontend f\n bind 127.0.0.1:{port}\n default_backend b\n"
         f"backend b\n server gateway 127.0.0.1:{ports['gateway']}\n"
     )
-    return [_program("haproxy"), "-db", "-q", "-f", str(folder / "haproxy.cfg")]
+    return [program("haproxy"), "-db", "-q", "-f", str(folder / "haproxy.cfg")]
 
 
-def _program(name: str) -> str:
-    found = shutil.which(name, path=WHERE)
-    if found is None:
-        pytest.skip(f"{name} is not installed")
-    return found
+def program(name: str) -> str:
+    """The path of a program. Skips the test without it, but where `.ci/run` installs it, that is a failure."""
+    path = shutil.which(name, path=WHERE)
+    if path is None:
+        (pytest.fail if os.environ.get("CI") == "true" and name in INSTALLED else pytest.skip)(
+            f"{name} is not installed"
+        )
+    return path
 
 
 @contextmanager

@@ -37,9 +37,9 @@ class Stack:
 
 
 @contextmanager
-def serving(application: str, settings: dict[str, str]) -> Iterator[int]:
+def serving(application: str, settings: dict[str, str], address: tuple[str, int] = ("127.0.0.1", 0)) -> Iterator[int]:
     """A gunicorn with our settings on a port of its own, from its start to its end."""
-    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+    with socket.create_server(address, backlog=128) as listener:
         words = [sys.executable, "-m", "gunicorn", "-c", "python:kit.gunicorn", application]
         process = subprocess.Popen(
             [*words, "--bind", f"fd://{listener.fileno()}"], cwd=ROOT, env=settings, pass_fds=[listener.fileno()]
