@@ -62,8 +62,11 @@ audit: .tools/uv-$(UV_VERSION).stamp ## Ask the public database of vulnerabiliti
 	@$(UV) export --quiet --locked --all-groups --no-hashes --no-emit-project -o .venv/audit.txt
 	@$(UV) tool run --quiet pip-audit --strict --no-deps --disable-pip -r .venv/audit.txt
 
+upgrade-compose: ## Bring what runs in containers to this code, while it goes on answering
+	@deploy/upgrade.sh
+
 test-compose: .venv/dev.stamp ## Build and try the containers, where Docker runs (CI_DOCKER=1 demands it)
-	$(RUN) -m pytest -rs tests/deploy/live.py
+	$(RUN) -m pytest -rs -rP tests/deploy/live.py
 
 check: .venv/dev.stamp check-models ## Check style, types, imports, and models against migrations
 	.venv/bin/ruff check
