@@ -255,9 +255,10 @@ def test_every_variable_stands_in_the_example_environment(platform: Any) -> None
     names = set(settings_of(ROOT / ".env.example"))
     own = {f"{noun.upper()}_SERVICE_{word}" for noun in services() for word in ("PORT", "URL", "DATABASE_URL")}
     own |= {f"{noun.upper()}_SERVICE_DATABASE_{role}_URL" for noun in services() for role in ("OWNER", "JOB")}
-    others = {"ALICERCE_HOME", "WEB_CONCURRENCY", "POSTGRES_PASSWORD"}
+    others = {"ALICERCE_HOME", "WEB_CONCURRENCY", "POSTGRES_PASSWORD", "HTTP_PORT", "HTTPS_PORT", "TLS_DIRECTORY"}
     assert names == set(REGISTRY) | own | others
-    assert set(re.findall(r"\$\{([A-Z_]+)", (ROOT / "docker-compose.yml").read_text())) <= names
+    for file in ROOT.glob("docker-compose*.yml"):
+        assert set(re.findall(r"\$\{([A-Z_]+)", file.read_text())) <= names
     assert not re.search(r"^[A-Z_]*(SECRET|PASSWORD)[A-Z_]*=[^\d\n]", example, re.MULTILINE)
 
 

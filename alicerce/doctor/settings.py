@@ -29,7 +29,8 @@ def names(folder: Path) -> Iterator[Finding]:
         return
     known = {*dotenv_values(ROOT / ".env.example"), *OLDER_NAMES}
     known |= {f"{noun.upper()}_SERVICE_{name}" for noun in services() for name in known if "_SERVICE_" not in name}
-    unknown = [name for name in dotenv_values(DOTENV) if name not in known]
+    # COMPOSE_FILE and its like are docker compose's own.
+    unknown = [name for name in dotenv_values(DOTENV) if name not in known and not name.startswith("COMPOSE_")]
     for name in unknown:
         near = difflib.get_close_matches(name.upper(), known, 1, CLOSE)
         if near:

@@ -111,6 +111,11 @@ def test_a_misspelt_variable_is_a_problem_and_its_name_is_guessed(look: Look) ->
     assert "MY_OWN" in the_one(look("names", "warning")).message
 
 
+def test_a_variable_of_docker_compose_is_no_misspelling(look: Look, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("COMPOSE_FILE=docker-compose.yml:docker-compose.tls.yml\nHTTPS_PORT=8443\n")
+    assert look("names", "ok")
+
+
 def test_a_value_that_cannot_be_read_is_a_problem(look: Look) -> None:
     Path(".env").write_text("CUSTOMER_SERVICE_DB_POOL_SIZE=many\n")
     assert "CUSTOMER_SERVICE_DB_POOL_SIZE='many'" in the_one(look("values", "problem")).message
