@@ -74,6 +74,7 @@ hand_over() {
         docker network connect "$outside" "$old"
         give_up gateway "$new"
     }
+    docker port "$new" | grep -q . || docker restart "$new" >/dev/null # an engine that publishes at a start alone
     end "$old"
 }
 
