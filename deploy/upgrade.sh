@@ -95,7 +95,4 @@ if [ -n "$gateway" ] && [ "$(docker inspect -f '{{len .HostConfig.PortBindings}}
 else
     replace gateway
 fi
-if docker compose config --services | grep -qx edge; then
-    docker compose kill -s HUP edge # it reads its files again
-fi
 say "Done"

@@ -32,7 +32,7 @@ class Client:
             session.verify = self.verify
             while not ending.wait(PACE_S):
                 self._ask(session)
-            self._end_gap()
+            self._end_gap(time.monotonic())
 
     def _ask(self, session: requests.Session) -> None:
         begun = time.monotonic()
@@ -43,11 +43,12 @@ class Client:
             self.failures[reason] += 1
             self._since = self._since or begun
         else:
-            self._end_gap()
+            self._end_gap(begun)
 
-    def _end_gap(self) -> None:
+    def _end_gap(self, moment: float) -> None:
+        """Nothing that was begun between a failure's beginning and this moment was answered."""
         if self._since:
-            self.failing_s += time.monotonic() - self._since
+            self.failing_s += moment - self._since
             self._since = None
 
     def _send(self, session: requests.Session) -> str:
