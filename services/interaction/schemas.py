@@ -231,6 +231,7 @@ class Reversal(Schema):
     occurred_on = fields.Date(validate=check_day)
     description = Prose(allow_none=True, validate=validate.Length(max=2000))
 
+    body_is_optional = True
     example = {"description": "Lançado no cliente errado."}
 
 

@@ -85,7 +85,7 @@ def test_a_body_that_cannot_be_is_refused(owner: Person, promise: dict[str, Any]
 def test_no_version_of_it_can_be_matched(owner: Person, customer: str, promise: dict[str, Any]) -> None:
     path = at(customer, "transactions", promise["id"], "settle")
     for tag in ('"1"', '"x"', "W/1"):
-        owner.post(path, headers=key() | {"If-Match": tag}).problem(412, "precondition_failed")
+        owner.post(path, {}, headers=key() | {"If-Match": tag}).problem(412, "precondition_failed")
     assert "ETag" not in owner.get(at(customer, "transactions", promise["id"])).headers
 
 
