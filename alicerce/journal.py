@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
-from kit.config import ENV
+from kit.config import ENV, lookup
 
 LIMIT_BYTES = 32 * 1024**2
 AGE_SECONDS = 24 * 3600.0
@@ -94,7 +94,7 @@ def as_json(line: str, process: str, now: float) -> str:
         "time": datetime.fromtimestamp(now, UTC).isoformat(timespec="microseconds"),
         "level": "INFO",
         "service": process,
-        "environment": ENV(),
+        "environment": lookup(ENV.name) or ENV.default,  # unchecked: a log has to write what is wrong with it
         "logger": OUTPUT,
         "message": line,
     }
