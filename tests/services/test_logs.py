@@ -43,10 +43,7 @@ def test_no_secret_of_a_session_is_ever_logged(api: Api, written: pytest.LogCapt
     person.post(f"/api/tenants/{grant['tenant_id']}/members", {"email": f"y{email}", "role": "viewer"}).ok(202)
     with unreachable("customer"):
         person.post(f"/api/customers/{other}/interactions/", call).problem(503, "unavailable")
-    passwords = {
-        "current_password": f"{canary}-seven-loaves-rise",
-        "new_password": f"{canary}-another-horse",
-    }
+    passwords = {"current_password": f"{canary}-seven-loaves-rise", "new_password": f"{canary}-another-horse"}
     person.post("/auth/password/change", passwords).ok()
     assert len(written.records) > 10
     assert {record.name.split(".")[1] for record in written.records} >= {
