@@ -62,6 +62,7 @@ def test_databases_that_were_made_as_the_page_says_carry_the_story(
     def look() -> None:
         seen.append(ask(server.url, f"SELECT count(*)::int FROM pg_stat_activity WHERE usename IN ({roles})"))
 
+    external.prepare(tmp_path, everything)
     with running("solo", tmp_path, everything | {"DB_CONNECTIONS": str(SMALL)}) as platform:
         test_readme.test_the_story_of_the_readme_ends_as_it_says(platform)
         owner = new_person(platform.url)

@@ -39,6 +39,7 @@ def given(server: EmbeddedPostgres) -> Iterator[dict[str, str]]:
 
 
 def test_the_story_and_two_tenants_at_once(server: EmbeddedPostgres, given: dict[str, str], tmp_path: Path) -> None:
+    external.prepare(tmp_path, given)
     with running("solo", tmp_path, given) as platform:
         test_readme.test_the_story_of_the_readme_ends_as_it_says(platform)
         people = [new_person(platform.url), new_person(platform.url)]
