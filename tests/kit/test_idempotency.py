@@ -58,7 +58,7 @@ def test_a_refusal_is_not_kept(owner: Person) -> None:
 
 def test_a_key_is_forgotten_after_a_day(owner: Person) -> None:
     with clock.shifted(timedelta(days=-1, seconds=-1)):
-        first = owner.post(PATH, BODY, headers=KEY).ok(201)
+        first = owner.login().post(PATH, BODY, headers=KEY).ok(201)
     assert owner.post(PATH, BODY, headers=KEY).ok(201)["customer"]["id"] != first["customer"]["id"]
 
 

@@ -264,7 +264,7 @@ def test_a_step_whose_connection_dies_is_put_off(platform: Any, owner: Person) -
         assert (row.due_at > clock.now(), row.attempts) == (True, 1)
         db.session.delete(row)
         db.session.commit()
-    assert engine_of("customer").pool.checkedout() == 0
+    assert engine_of("customer").pool.holders == {}
 
 
 def test_a_request_gives_up_on_a_lock_before_long_and_work_is_more_patient(platform: Any, owner: Person) -> None:

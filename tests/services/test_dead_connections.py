@@ -99,7 +99,7 @@ def nothing_is_left(service: str, sessions: list[Any]) -> None:
     if any(session() for session in sessions):
         gc.collect()
     assert [session() for session in sessions] == [None] * len(sessions)
-    assert engine_of(service).pool.checkedout() == 0
+    assert engine_of(service).pool.holders == {}
 
 
 def die_at(service: str, moment: Any, death: Any, method: str = "POST") -> tuple[Any, list[Any]]:
