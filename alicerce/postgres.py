@@ -145,6 +145,7 @@ class EmbeddedPostgres:
                 f"{self.data} was made by Postgres {made_by}, but {self._programs.major} is what this machine has: "
                 f"install Postgres {made_by}, or move the folder away to start with empty databases."
             )
+        self._clear_leftover()  # it may run as another user, and goes on writing files of its own until it ends
         binaries.give(self.data, self._launch.owner)
 
     def _initialise(self) -> None:

@@ -99,7 +99,7 @@ namespaces, outlives = "namespaces" in sys.argv, "outlives" in sys.argv
 works = binaries._works
 binaries._works = lambda way, *rest: (namespaces or not way.prefix) and works(way, *rest)
 if outlives:
-    processes.die_with_parent = lambda number, become: lambda: None
+    processes.PR_SET_PDEATHSIG = -1  # which the kernel refuses
 server = postgres.EmbeddedPostgres(Path(sys.argv[1]), durable=False)
 url = server.start()
 asking = "import psycopg2, sys; psycopg2.connect(sys.argv[1]).cursor().execute('SELECT pg_sleep(600)')"
@@ -122,8 +122,16 @@ def orphaned(folder: Path, *words: str) -> int:
     return int(ran.stdout)
 
 
-def test_a_server_that_outlived_its_supervisor_is_ended_first(folder: Path) -> None:
-    orphan = orphaned(folder, "namespaces", "outlives")
+WAYS = [
+    ["namespaces"],
+    pytest.param([], marks=pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes nobody")),
+]
+IDS = ["as it is, or in a namespace", "as nobody"]
+
+
+@pytest.mark.parametrize("words", WAYS, ids=IDS)
+def test_a_server_that_outlived_its_supervisor_is_ended_first(folder: Path, words: list[str]) -> None:
+    orphan = orphaned(folder, *words, "outlives")
     assert postgres.ready_pid(folder) == orphan
     server = started(folder)
     assert server.pid != orphan
@@ -131,14 +139,8 @@ def test_a_server_that_outlived_its_supervisor_is_ended_first(folder: Path) -> N
     server.stop()
 
 
-WAYS = [
-    ["namespaces"],
-    pytest.param([], marks=pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes nobody")),
-]
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
-@pytest.mark.parametrize("words", WAYS, ids=["as it is, or in a namespace", "as nobody"])
+@pytest.mark.parametrize("words", WAYS, ids=IDS)
 def test_a_server_and_all_its_processes_end_when_its_supervisor_is_killed(
     folder: Path, words: list[str], eventually: Eventually
 ) -> None:
