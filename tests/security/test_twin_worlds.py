@@ -18,7 +18,7 @@ from tests.services.helpers import app_of
 Tally = Callable[..., None]
 
 # Tables of which a tenant may have no row: the story revokes nothing.
-TRANSIENT = {"auth.revocation", "tenant.revocation"}
+TRANSIENT = {"auth.guess", "auth.revocation", "tenant.revocation"}
 VALUES = 3  # ids of each kind that the long form tries
 
 

@@ -126,4 +126,5 @@ class TestOwn:
 
     def test_an_unknown_one_is_not_found(self, owner: Person) -> None:
         for method in ("GET", "PUT", "DELETE"):
-            owner.request(method, f"{PATH}/{NOBODY}").problem(404, "no_such_interaction_type")
+            body = {} if method == "PUT" else None
+            owner.request(method, f"{PATH}/{NOBODY}", body).problem(404, "no_such_interaction_type")

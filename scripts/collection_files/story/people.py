@@ -4,6 +4,7 @@ from scripts.collection_files.step import FRESH, NOBODY, Chapter, Step
 
 PASSWORD = "correct horse battery"
 NEW_PASSWORD = "correct horse battery staple"
+COLLEAGUE_AT_HOME = "colleagueHomeToken"
 COLLEAGUE = "colleagueToken"
 UNKNOWN = "0197a3c0-0000-7000-8000-000000000001"
 
@@ -131,16 +132,16 @@ TENANT = Chapter(
             "Bruno logs in",
             {"email": "{{colleagueEmail}}", "password": PASSWORD},
             "He gets to a company of his own.",
-            keeps={COLLEAGUE: "access_token"},
+            keeps={COLLEAGUE_AT_HOME: "access_token"},
         ),
         Step(
             "tenant.list_received_offers",
             "He sees who asks him",
-            token=COLLEAGUE,
+            token=COLLEAGUE_AT_HOME,
             shows={"total": 1, "offers[0].offered_by_name": "Ana Souza"},
             keeps={"offerId": "offers[0].id"},
         ),
-        Step("tenant.accept_offer", "He accepts", token=COLLEAGUE, shows={"membership.role": "viewer"}),
+        Step("tenant.accept_offer", "He accepts", token=COLLEAGUE_AT_HOME, shows={"membership.role": "viewer"}),
         Step("tenant.list_members", "Who works here", shows={"total": 2}),
         Step(
             "auth.login",

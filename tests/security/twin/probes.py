@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -62,7 +63,7 @@ def setting_ends(service: str, ours: World, theirs: World) -> Iterator[str]:
     """A setting that is still there when its transaction is over."""
     with acting(service, theirs) as db, db.engine.connect() as connection:
         with connection.begin():
-            db._begin(db.session, None, connection)
+            db._begin(db.session(), SimpleNamespace(nested=False), connection)
             connection.execute(text("SELECT 1"))  # what is set travels with a statement
         left = connection.execute(text("SELECT current_setting('app.tenant_id', true)")).scalar()
         yield from [f"the setting {left} outlived its transaction"] if left else []
