@@ -38,7 +38,7 @@ class Process:
 
     def __init__(self) -> None:
         threads = WEB_THREADS()
-        self.gate = Gate()
+        self.gate = Gate(paces=True)
         self.all = Room(max(1, threads - 2))  # two threads are left for siblings and probes
         self.slow = Room(max(2, threads // 8))
 

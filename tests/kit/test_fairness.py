@@ -94,6 +94,27 @@ def test_what_was_long_ago_counts_less_and_is_forgotten(monkeypatch: pytest.Monk
     assert gate._spent_s.get("a", 0.0) < 0.001
 
 
+def test_a_tenant_that_is_ahead_holds_one_place_while_another_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    gate, room, ahead, other = Gate(paces=True), Room(8), TENANTS[0], TENANTS[2]
+    turn = gate.ask(ahead, (room,))
+    now[0] += fairness.AHEAD_S + 0.1
+    turn.leave()
+    gate.ask(other, (room,)).leave()
+    turns = [gate.ask(ahead, (room,)) for _ in range(3)]
+    assert [turn.is_granted for turn in turns] == [True, False, False]
+    now[0] += fairness.ASKING_S + 0.1  # nobody else asks any more
+    turns[0].leave()
+    assert [turn.is_granted for turn in turns[1:]] == [True, True]
+
+
+def test_tenants_that_are_even_hold_their_shares() -> None:
+    gate, room = Gate(paces=True), Room(8)
+    turns = [gate.ask(TENANTS[number % 2 * 2], (room,)) for number in range(4)]
+    assert all(turn.is_granted for turn in turns)
+
+
 def test_a_queue_has_an_end() -> None:
     gate, room = Gate(), Room(1)
     turns = [gate.ask(TENANTS[0], (room,)) for _ in range(MOST_WAITING + 2)]
