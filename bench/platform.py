@@ -19,7 +19,7 @@ from alicerce.children import recorded
 
 ROOT = Path(__file__).resolve().parent.parent
 MANY = "1000000"
-LIMITS = ("ADDRESS", "LOGIN", "USER", "TENANT", "KEY")
+LIMITS = ("ADDRESS", "LOGIN", "USER", "TENANT", "TENANT_SECONDS", "KEY")
 # Requests are counted as always, but nobody is refused: all of them come from one address.
 UNREFUSED = {f"RATE_LIMIT_{name}": MANY for name in LIMITS}
 

@@ -7,7 +7,7 @@ from gateway.auth import Principal
 from gateway.headers import Headers
 from gateway.routes import Operation
 from kit import metrics, telemetry, trace
-from kit.fairness import Who
+from kit.fairness import Who, network
 from kit.identity import GATEWAY
 from kit.trace import Hop
 
@@ -67,7 +67,7 @@ class Exchange:
         """Return whose request it is, for what is shared: a tenant's, else an address's."""
         identity = self.principal.identity if self.principal else None
         if identity is None:
-            return Who(self.client)
+            return Who(network(self.client))
         return Who(identity.tenant_id or identity.user_id, identity.user_id)
 
     @property

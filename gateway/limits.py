@@ -9,17 +9,16 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from ipaddress import IPv6Address
 
 from gateway.exchange import SECOND_NS, WINDOW_S, Exchange, Standing
 from gateway.routes import OPEN, Operation
 from kit.config import setting
 from kit.errors import TooManyRequests
+from kit.fairness import network
 
 MOST = 1_000_000
 REMEMBERED = 20_000  # buckets of each limit; one that is forgotten was the least used, and begins full again
 KEY_CHARACTERS = 100  # of a key that are remembered: longer ones are not ours
-IPV6_SHARED = (1 << 64) - 1  # the part of an address that its owner may choose freely (RFC 4291, 2.5.1)
 
 
 def quota(text: str) -> int:
@@ -141,20 +140,9 @@ def _count(exchange: Exchange, limit: Limit | None, key: Hashable, cost: int = 1
     if limit is None or key is None:
         return
     standing = limit.take(key, cost)
+    if not (cost or standing.wait_ns):  # seconds are nothing to compare requests with
+        return
     if standing.wait_ns or exchange.standing is None or standing.left < exchange.standing.left:
         exchange.standing = standing
     if standing.wait_ns:
         raise TooManyRequests(retry_after_s=standing.wait_s, limit=limit.policy)
-
-
-def network(address: str) -> str:
-    """Whose address it is. In IPv6 everybody has a network of 2^64 addresses, and so as many buckets to choose from."""
-    if ":" not in address:
-        return address
-    try:
-        parsed = IPv6Address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if parsed.ipv4_mapped:
-        return str(parsed.ipv4_mapped)
-    return str(IPv6Address(int(parsed) & ~IPV6_SHARED))

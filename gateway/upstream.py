@@ -207,7 +207,7 @@ class Upstream:
 
     def ask(self, request: Request, suspend: Suspend) -> Generator[bytes, None, Answer]:
         """Forward a request without holding a thread: an empty piece for each wait. Raises what `send` raises."""
-        turn = self._gate.ask(request.who, (self.suspended,))
+        turn = self._gate.ask(request.who, (self.suspended,), may_wait=False)
         pending, answer = None, None
         try:
             if not turn.is_granted:  # the service has a queue already

@@ -89,7 +89,7 @@ class Service(Flask):
     def _in_turn(self, turn: Turn, suspend: Suspend, environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
         try:
             if not turn.is_granted:
-                yield from lanes.queue(turn, suspend)
+                yield from lanes.queue(turn, suspend, self.lanes.queue_s(turn))
                 if not turn.is_granted:
                     environ[lanes.REFUSAL] = lanes.refusal(turn)
             yielding()
@@ -232,7 +232,7 @@ def create_service(
         api.register_blueprint(blueprint)
     app.add_url_rule("/openapi.json", "/openapi.json", lambda: json_answer(api.spec.to_dict()))
     _check_access(app)
-    app.lanes = lanes.Lanes(_operations(app), BARE)
+    app.lanes = lanes.Lanes(_operations(app), BARE, is_public=remote.is_on(name))
     app.queues = (*queues, outbox.queue(db)) if db.outbox else tuple(queues)
     if app.queues:
         background.register(app)

@@ -8,8 +8,8 @@ that comes anew finds a free place.
 
 Who finds none waits in a queue, without a thread where the server can suspend a request. The next place goes to the
 waiting tenant that holds the fewest places and has held them for the shortest time lately. A tenant that has held
-places for a second longer than another one holds a single place while that one asks: Python computes one thing at a
-time, so that each further one would make everybody slower.
+places for many seconds longer than another one holds a single place while that one asks: Python computes one thing at
+a time, so that each further one would make everybody slower.
 """
 
 import os
@@ -19,12 +19,16 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Hashable
+from contextlib import suppress
+from ipaddress import IPv6Address
 from typing import NamedTuple
 
 MOST_WAITING = 100  # requests of one person in one queue; a page or a batch of an honest client has fewer
 HALVING_S = 10.0  # the half-life of the seconds that a tenant has held places
-AHEAD_S = 1.0  # that a tenant may have held places longer than others who ask
+AHEAD_S = 10.0  # that a tenant may have held places longer than others who ask; a burst of an honest client is shorter
 ASKING_S = 0.25  # for which a tenant counts as one who asks
+MOST_ASKING = 1000  # tenants that are remembered before those are forgotten that do not ask any more
+IPV6_SHARED = (1 << 64) - 1  # the part of an address that its owner may choose freely (RFC 4291, 2.5.1)
 
 
 class Who(NamedTuple):
@@ -32,6 +36,19 @@ class Who(NamedTuple):
 
     tenant: Hashable
     person: Hashable = None
+
+
+def network(address: str) -> str:
+    """Return whose address it is: in IPv6 each owner has a network of 2^64 addresses to choose from."""
+    if ":" not in address:
+        return address
+    try:
+        parsed = IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if parsed.ipv4_mapped:
+        return str(parsed.ipv4_mapped)
+    return str(IPv6Address(int(parsed) & ~IPV6_SHARED))
 
 
 class Room:
@@ -113,7 +130,11 @@ class Turn:
     @property
     def is_at_its_share(self) -> bool:
         """Return whether the tenant's own requests are in the way, rather than those of others."""
-        return any(room.held(self.who) and not room.admits(self.who) for room in self.rooms)
+        return any(room.held(self.who) and room.free for room in self.rooms)
+
+    def look(self) -> bool:
+        """Return whether the turn has come; it also comes as others stop asking."""
+        return self.is_granted or self._gate.look(self)
 
     def fileno(self) -> int:
         """Return the descriptor that becomes readable when the turn comes."""
@@ -145,21 +166,31 @@ class Gate:
         self._queues: dict[tuple[Who, tuple[Room, ...]], deque[Turn]] = {}
         self._spent_s: dict[Hashable, float] = {}
         self._asked: dict[Hashable, float] = {}
-        self._halved = time.monotonic()
+        self._aged = time.monotonic()
 
-    def ask(self, who: Who, rooms: tuple[Room, ...]) -> Turn:
-        """Ask for a place in each of the rooms, all at once. Every turn has to leave in the end."""
+    def ask(self, who: Who, rooms: tuple[Room, ...], *, may_wait: bool = True) -> Turn:
+        """Ask for a place in each of the rooms, all at once. Every turn has to leave in the end.
+
+        Without `may_wait`, and where no descriptor is left, a turn that finds no place is refused.
+        """
         turn = Turn(self, who, rooms)
         with self._lock:
-            if self._paces:
-                self._asked[who.tenant] = time.monotonic()
+            self._note(who)
             queue = self._queues.get((who, rooms))
             if queue is None and self._admits(who, rooms):
                 self._enter(turn)
-            elif queue is None or len(queue) < MOST_WAITING:
-                turn.signal = Signal()
-                self._queues.setdefault((who, rooms), deque()).append(turn)
+            elif may_wait and (queue is None or len(queue) < MOST_WAITING):
+                with suppress(OSError):
+                    turn.signal = Signal()
+                    self._queues.setdefault((who, rooms), deque()).append(turn)
+                    self._admit()
         return turn
+
+    def look(self, turn: Turn) -> bool:
+        """Let in all whose turn has come by now; return whether this one was among them."""
+        with self._lock:
+            self._admit()
+            return turn.is_granted
 
     def leave(self, turn: Turn) -> None:
         """End a turn, and let those in whose turn has come."""
@@ -179,9 +210,20 @@ class Gate:
     def _admits(self, who: Who, rooms: tuple[Room, ...]) -> bool:
         return all(room.admits(who) for room in rooms) and not (rooms[0].held(who) and self._is_ahead(who.tenant))
 
-    def _is_ahead(self, tenant: Hashable) -> bool:
+    def _note(self, who: Who) -> None:
+        """Remember who asks. An address is nobody's share of the work: it does not hold anybody back."""
+        if self._paces and who.person is not None:
+            self._asked[who.tenant] = time.monotonic()
+            if len(self._asked) > MOST_ASKING:
+                self._forget_silent()
+
+    def _forget_silent(self) -> None:
         since = time.monotonic() - ASKING_S
-        self._asked = {one: asked for one, asked in self._asked.items() if asked > since}
+        self._asked = {tenant: asked for tenant, asked in self._asked.items() if asked > since}
+
+    def _is_ahead(self, tenant: Hashable) -> bool:
+        self._forget_silent()
+        self._age()
         others = [self._spent_s.get(one, 0.0) for one in self._asked if one != tenant]
         return bool(others) and self._spent_s.get(tenant, 0.0) > min(others) + AHEAD_S
 
@@ -215,9 +257,13 @@ class Gate:
         return held, self._spent_s.get(who.tenant, 0.0), self._spent_s.get(who, 0.0)
 
     def _spend(self, turn: Turn) -> None:
-        now = time.monotonic()
-        if now - self._halved > HALVING_S:
-            self._spent_s = {key: spent / 2 for key, spent in self._spent_s.items() if spent > 0.001}
-            self._halved = now
+        self._age()
         for key in (turn.who.tenant, turn.who):
-            self._spent_s[key] = self._spent_s.get(key, 0.0) + now - turn.entered
+            self._spent_s[key] = self._spent_s.get(key, 0.0) + time.monotonic() - turn.entered
+
+    def _age(self) -> None:
+        passed = time.monotonic() - self._aged
+        if passed > HALVING_S:
+            part = 0.5 ** (passed / HALVING_S)
+            self._spent_s = {key: spent * part for key, spent in self._spent_s.items() if spent * part > 0.001}
+            self._aged += passed

@@ -8,6 +8,7 @@ documents like all others.
 import gc
 import logging
 import os
+import resource
 import shutil
 import sys
 import tempfile
@@ -63,6 +64,13 @@ def child_exit(server: Any, worker: Any) -> None:
     from prometheus_client.multiprocess import mark_process_dead
 
     mark_process_dead(worker.pid)
+
+
+def on_starting(server: Any) -> None:
+    """Allow as many descriptors as this machine does: a request that waits takes one, and its client another."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def post_worker_init(worker: Any) -> None:

@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 
 from kit.config import WEB_THREADS
 from kit.errors import Problem, TooManyRequests, Unavailable
-from kit.fairness import Gate, Room, Turn, Who
+from kit.fairness import ASKING_S, Gate, Room, Turn, Who, network
 from kit.waiting import Suspend
 
 QUEUE_S = 2.0
+SLOW_QUEUE_S = 5.0  # who asks for something slow can wait, and holds no thread
 REFUSAL = "alicerce.refusal"  # in an environ: the problem that the app answers instead of the view
 IS_WHOLE = "alicerce.is_whole"  # likewise: whether the answer is complete before any of it is sent
 HELD = "X-Internal-Held-Ms"  # of an answer: the time for which the request held its place
@@ -40,7 +41,7 @@ class Process:
         threads = WEB_THREADS()
         self.gate = Gate(paces=True)
         self.all = Room(max(1, threads - 2))  # two threads are left for siblings and probes
-        self.slow = Room(max(2, threads // 8))
+        self.slow = Room(max(2, threads // 4))
 
 
 @cache
@@ -56,14 +57,17 @@ def slow(view: View) -> View:
 
 
 class Lanes:
-    """The lanes of one service. `operations` are method, rule and view of each of its routes."""
+    """The lanes of one service. `operations` are method, rule and view of each of its routes.
 
-    def __init__(self, operations: Iterable[tuple[str, str, Any]], bare: Iterable[str]) -> None:
+    `is_public`: clients reach it directly, so that headers say nothing of who asks before they are checked.
+    """
+
+    def __init__(self, operations: Iterable[tuple[str, str, Any]], bare: Iterable[str], is_public: bool) -> None:
         shared = process()
         self.gate = shared.gate
         self.ordinary = (Room(max(1, WEB_THREADS() // 2)), shared.all)
         self.slow = (shared.slow, shared.all)
-        self._bare = frozenset(bare)
+        self._bare, self._is_public = frozenset(bare), is_public
         rules = [f"{method} {_pattern(rule)}" for method, rule, view in operations if hasattr(view, "is_slow")]
         self._is_slow = re.compile(f"(?:{'|'.join(rules)})/?" if rules else r"(?!)").fullmatch
 
@@ -73,25 +77,31 @@ class Lanes:
         if path in self._bare or path.startswith(UNBOUNDED):
             return None
         is_slow = self._is_slow(f"{environ['REQUEST_METHOD']} {path}")
-        return self.gate.ask(who(environ), self.slow if is_slow else self.ordinary)
+        who = Who(environ.get("REMOTE_ADDR", "")) if self._is_public else told_by(environ)
+        return self.gate.ask(who, self.slow if is_slow else self.ordinary)
+
+    def queue_s(self, turn: Turn) -> float:
+        """Return the seconds for which a turn is waited for."""
+        return SLOW_QUEUE_S if turn.rooms is self.slow else QUEUE_S
 
 
 def _pattern(rule: str) -> str:
     return "[^/]+".join(re.escape(part) for part in re.split(r"<[^>]+>", rule))
 
 
-def who(environ: dict[str, Any]) -> Who:
+def told_by(environ: dict[str, Any]) -> Who:
     """Return whose request it is, as its headers say: the gateway sets them, and the identity is compared with them."""
     person = environ.get("HTTP_X_USER_ID")
+    tenant = environ.get("HTTP_X_TENANT_ID") or person
     address = environ.get("HTTP_X_FORWARDED_FOR") or environ.get("REMOTE_ADDR", "")
-    return Who(environ.get("HTTP_X_TENANT_ID") or person or address, person)
+    return Who(tenant, person) if tenant else Who(network(address))
 
 
-def queue(turn: Turn, suspend: Suspend) -> Iterator[bytes]:
+def queue(turn: Turn, suspend: Suspend, most_s: float) -> Iterator[bytes]:
     """Yield an empty piece for each wait, until the turn has come or has been waited for long enough."""
-    ends = time.monotonic() + QUEUE_S
-    while not (turn.is_granted or turn.is_refused) and time.monotonic() < ends:
-        suspend(turn.fileno(), ends)
+    ends = time.monotonic() + most_s
+    while not (turn.is_refused or turn.look()) and (now := time.monotonic()) < ends:
+        suspend(turn.fileno(), min(ends, now + ASKING_S))
         yield b""
 
 

@@ -53,6 +53,29 @@ def test_nobody_joins_those_who_are_held_up(monkeypatch: pytest.MonkeyPatch) -> 
         pass
 
 
+def test_the_slow_calls_of_one_tenant_leave_the_patience_of_others_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulkhead, "SLOW_S", 0.0)
+    places = Bulkhead(4)
+    with places.place(ONE, Unavailable()):
+        pass
+    monkeypatch.setattr(bulkhead, "SLOW_S", 60.0)
+    done = threading.Event()
+    with ExitStack() as held:
+        for _ in range(2):
+            held.enter_context(places.place(OTHER, Unavailable(), 0))
+
+        def wait() -> None:
+            with places.place(OTHER, Unavailable(), 60):
+                done.set()
+
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        with pytest.raises(Unavailable), places.place(OTHER, Unavailable(), 0):
+            pass
+    waiting.join(60)
+    assert done.is_set()
+
+
 def test_after_a_slow_call_nobody_waits_until_a_quick_one_was_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
@@ -61,4 +84,4 @@ def test_after_a_slow_call_nobody_waits_until_a_quick_one_was_seen(monkeypatch: 
         with ExitStack() as held:
             held.enter_context(places.place(ONE, Unavailable()))
             now[0] += held_s
-        assert places._was_slow is not is_patient
+        assert (ONE.tenant in places._slow) is not is_patient
