@@ -7,9 +7,10 @@ from typing import Any
 import flask_migrate
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, pool
+from sqlalchemy import create_engine, pool, text
 
-from kit.connections import url_of
+from kit.config import DB_SCHEMA
+from kit.connections import quoted, url_of
 from kit.migrations import attach
 
 
@@ -33,5 +34,6 @@ def differences(service: str) -> list[Any]:
     app = _app(service)
     engine = create_engine(url_of(service, "owner"), poolclass=pool.NullPool)
     with engine.connect() as connection:
+        connection.execute(text(f"SET LOCAL search_path = {quoted(DB_SCHEMA.of(service))}"))
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         return list(compare_metadata(context, app.db.metadata))

@@ -346,7 +346,7 @@ def failure(service: str, error: Exception) -> Response:
 def _bare_routes(app: Service) -> None:
     def ready() -> Response:
         try:
-            with app.db.engine.connect() as connection:
+            with app.db.apart() as connection:
                 powerful = connection.scalar(text(POWERFUL))
         except SQLAlchemyError:
             raise Unavailable("The database cannot be reached.", code="database_unavailable") from None

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 from uuid import UUID
 
 from flask import g
@@ -20,8 +20,8 @@ from sqlalchemy import Connection, Engine, Index, create_engine, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from kit import clock, deadline, logs, metrics, repeats, telemetry, trace
-from kit.connections import engine_options, opening, standing, url_of
-from kit.db import TenantOwned
+from kit.connections import engine_options, url_of
+from kit.db import TenantOwned, apart
 from kit.driver import fused
 from kit.errors import Problem
 from kit.identity import Identity, current
@@ -128,9 +128,7 @@ def _due(app: Any, queue: Queue) -> list[Any]:
 @contextmanager
 def job_transaction(service: str) -> Iterator[Connection]:
     """Read as a service's job role, in one transaction."""
-    settings = {**standing(service), "statement_timeout": deadline.BUDGET_MS}
-    with engine(service).begin() as connection:
-        cast(Any, connection.connection).begin(opening(settings, "READ ONLY"))
+    with apart(service, engine(service), "READ ONLY") as connection:
         yield connection
 
 

@@ -17,6 +17,8 @@ from sqlalchemy import (
     ARRAY,
     Boolean,
     CheckConstraint,
+    Connection,
+    Engine,
     Index,
     MetaData,
     Select,
@@ -121,6 +123,15 @@ def rows_of(**columns: tuple[Any, Sequence[Any]]) -> Any:
     arrays = [cast_sql(list(values), ARRAY(kind, dimensions=1)) for kind, values in columns.values()]
     names = [column(name, kind) for name, (kind, _) in columns.items()]
     return func.unnest(*arrays).table_valued(*names, name="new_rows").render_derived()
+
+
+@contextmanager
+def apart(service: str, engine: Engine, mode: str = "") -> Iterator[Connection]:
+    """Begin a transaction that is no session's. Without its settings it would find no table, and wait without end."""
+    waits = {"statement_timeout": deadline.remaining_ms(), "lock_timeout": locks.patience_ms()}
+    with engine.begin() as connection:
+        cast(Any, connection.connection).begin(opening(standing(service) | waits, mode))
+        yield connection
 
 
 class Database(SQLAlchemy):
@@ -257,6 +268,12 @@ class Database(SQLAlchemy):
         """Give the connection back before something that takes long and needs none, or that begins a transaction of its
         own. Only before the first write; what was read has to be read again."""
         self.session.rollback()
+
+    @contextmanager
+    def apart(self) -> Iterator[Connection]:
+        """Begin a transaction apart from the session's, which is committed at the end though the request may fail."""
+        with apart(current_app.name, self.engine) as connection:
+            yield connection
 
     def after_commit(self, action: Callable[[], None]) -> None:
         """Do this once the transaction has been committed. It must be repeatable: a crash may swallow it."""

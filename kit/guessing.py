@@ -7,19 +7,21 @@ tries at once no more are compared than of fifty in a row. A right secret gives 
 that somebody who logs in often does not give a stranger more tries.
 
 The first tries are free. Then each one has to wait longer than the one before, and one try an hour is forgotten. A
-refused try counts for nothing, so that waiting as long as `Retry-After` says always helps.
+refused try counts for nothing, so that somebody who keeps trying early does not make the wait longer. When it is over,
+the try belongs to whoever comes first: a script that asks without end may take each one before the owner does.
 """
 
 import hmac
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Index, LargeBinary, case, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from kit import clock
@@ -40,7 +42,7 @@ _turns = [threading.Lock() for _ in range(256)]
 
 
 class TooManyGuesses(TooManyRequests):
-    """This was tried too often without success. Wait as long as Retry-After says, then try once more."""
+    """This was tried too often without success. Wait as long as Retry-After says; somebody else may be faster then."""
 
 
 class GuessesBusy(Unavailable):
@@ -81,6 +83,8 @@ def wait_after(tries: int) -> timedelta:
 def counted(db: Any, table: Any, name: bytes, behind: bytes | None = None) -> Iterator[Try]:
     """Count one try at the secret of a subject, and compare the secret inside. Unauthenticated means a wrong one.
 
+    Any other error gives the try back.
+
     `behind` is whom the name stands for, when several names lead to one account. It has a count of its own, which is
     never told: a difference between two names of one account and two names of nobody would tell who they are.
     Raises TooManyGuesses, GuessesBusy. No connection may be held by the session here.
@@ -89,14 +93,15 @@ def counted(db: Any, table: Any, name: bytes, behind: bytes | None = None) -> It
     if not turn.acquire(timeout=TURN_S):
         raise GuessesBusy(retry_after_s=1)
     try:
-        with db.engine.begin() as connection:
+        with db.apart() as connection:
             taken = _take(connection, table.__table__, sorted({name, behind or name}), name)
         try:
             yield Try(taken.keys() >= {name, behind or name})
         except Unauthenticated:
             raise
-        except Unavailable:  # nothing was compared
-            _give_back(db, table.__table__, taken)
+        except BaseException:  # nothing was found wrong
+            with suppress(SQLAlchemyError):  # the first error is the one to tell
+                _give_back(db, table.__table__, taken)
             raise
         _give_back(db, table.__table__, taken)
     finally:
@@ -105,7 +110,7 @@ def counted(db: Any, table: Any, name: bytes, behind: bytes | None = None) -> It
 
 def check(db: Any, table: Any, name: bytes) -> None:
     """Refuse what `counted` would refuse, before anything is looked up that takes longer for some. TooManyGuesses."""
-    with db.engine.begin() as connection:
+    with db.apart() as connection:
         _refuse(connection, table.__table__, name, clock.now())
 
 
@@ -140,7 +145,7 @@ def _take(connection: Any, table: Any, subjects: list[bytes], told: bytes) -> di
 
 def _give_back(db: Any, table: Any, taken: dict[bytes, datetime]) -> None:
     now = clock.now()
-    with db.engine.begin() as connection:
+    with db.apart() as connection:
         for each, next_at in sorted(taken.items()):  # in the order in which they are locked everywhere
             # A wait that another try has begun in the meantime stays.
             waits = case((table.c.next_at == next_at, now - SKEW), else_=table.c.next_at)

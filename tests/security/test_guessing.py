@@ -12,10 +12,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from argon2.exceptions import VerificationError
 from sqlalchemy import event, func, select
+from sqlalchemy.exc import OperationalError
 from werkzeug.test import Client
 
 from kit import clock, guessing, tokens
+from kit.errors import Problem
 from kit.guessing import FREE, LONGEST_WAIT
 from services.auth import create_app
 from services.auth.models import Guess
@@ -295,6 +298,18 @@ class TestOwners:
             refused = guess(owner.target, owner.email, PASSWORD, tenant_id=stranger.tenant_id)
             refused.problem(404, "not_a_member")
         guess(owner.target, owner.email, PASSWORD).ok()
+
+    @pytest.mark.parametrize("error", [VerificationError, OperationalError("", {}, Exception()), RuntimeError])
+    def test_what_breaks_before_anything_is_found_wrong_is_no_guess(self, owner: Person, error: Any) -> None:
+        app = app_of("auth")
+        with app.app_context():
+            name = guessing.subject(b"key", "test", owner.user_id)
+            for _ in range(2 * FREE):
+                with pytest.raises(Exception) as raised, guessing.counted(app.db, Guess, name):
+                    raise error
+                assert not isinstance(raised.value, Problem)
+            with guessing.counted(app.db, Guess, name) as attempt:
+                assert attempt.is_open
 
 
 class TestPresentPassword:
