@@ -14,10 +14,10 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
-from contracts import auth
+from contracts import auth, roles
 from kit import clock, preconditions
 from kit.config import setting
-from kit.errors import Conflict, NotFound, TooManyRequests
+from kit.errors import Conflict, Forbidden, NotFound, TooManyRequests
 from kit.identity import current
 from kit.pages import Page, paginate
 from services.tenant.domain.members import lock_members, lock_tenant
@@ -34,7 +34,13 @@ MEMBERSHIP_OFFERS_PER_DAY = setting(
 LIFETIME = timedelta(days=30)
 REFUSED = timedelta(days=30)
 DAY = timedelta(days=1)
-WEB_ADDRESS = re.compile(r"://|\bwww\.", re.IGNORECASE)
+# With a scheme, with www, with a common ending (which no abbreviation is), with a path, or of numbers. `S.A.`,
+# `Souza Ltda./ME` and `Dr.Silva` are none.
+WEB_ADDRESS = re.compile(
+    r"://|\bwww\.|[\w-]\.(?:com|net|org|info|biz|co|io|ly|gg|app|dev|xyz|site|online|shop|store|top|click|link|live|club)\b"
+    r"|[\w-]{2}\.[^\W\d_]{2,}[/?#:]|\b\d+\.\d+\.\d+\.\d+\b",
+    re.IGNORECASE,
+)
 UNSEEN = {"Cc", "Cf", "Zl", "Zp"}  # general categories of Unicode: controls, formats, separators of lines
 OFFER_ORDER = {"created_at": Offer.created_at, "id": Offer.id}
 
@@ -45,6 +51,10 @@ class NoSuchOffer(NotFound):
 
 class AlreadyMember(Conflict):
     """Somebody with this address is a member of the tenant already."""
+
+
+class NotManager(Forbidden):
+    """You do not manage this tenant any more."""
 
 
 class UnfitName(Conflict):
@@ -58,7 +68,7 @@ class TooManyOffers(TooManyRequests):
 def offer_membership(tenant_id: UUID, *, identifier: str, addressee: str, role: str) -> Offer:
     """Offer a membership to whoever goes by an identifier, registered or not. Asked again, the offer is renewed.
 
-    Raises NoSuchTenant, UnfitName, AlreadyMember (by an address that the list of members shows), TooManyOffers.
+    Raises NoSuchTenant, NotManager, UnfitName, TooManyOffers, AlreadyMember (by an address in the list of members).
     """
     names = _names_at(lock_members(tenant_id))
     member = select(Membership.user_id).where(Membership.tenant_id == tenant_id, Membership.email == addressee)
@@ -92,8 +102,8 @@ def list_offers(tenant_id: UUID, **page: Any) -> Page:
 
 
 def withdraw_offer(tenant_id: UUID, offer_id: UUID) -> None:
-    """Take an offer back. Raises NoSuchTenant, NoSuchOffer."""
-    lock_members(tenant_id)
+    """Take an offer back. Raises NoSuchTenant, NotManager, NoSuchOffer."""
+    _name_of_manager(lock_members(tenant_id))
     query = select(Offer).where(Offer.tenant_id == tenant_id, Offer.id == offer_id, *_pending())
     offer = db.session.scalar(query)
     if offer is None:
@@ -156,15 +166,28 @@ def _addressed_to(person: auth.Person) -> Any:
 
 def _names_at(tenant: Tenant) -> dict[str, str]:
     """Return the names that the person will read, kept as they are now: a later name has not been checked."""
-    mine = select(Membership.name).where(Membership.tenant_id == tenant.id, Membership.user_id == current.user_id)
-    name = db.session.scalar(mine)
-    if name is None:  # removed a moment ago, and the token not yet void
-        raise NoSuchTenant
-    names = {"tenant_name": tenant.name, "offered_by_name": name}
+    names = {"tenant_name": tenant.name, "offered_by_name": _name_of_manager(tenant)}
     for name in names.values():
-        if WEB_ADDRESS.search(name) or UNSEEN & {unicodedata.category(character) for character in name}:
+        if WEB_ADDRESS.search(_dotted(name)) or UNSEEN & {unicodedata.category(character) for character in name}:
             raise UnfitName
     return names
+
+
+def _dotted(name: str) -> str:
+    # A browser takes other full stops for the one of an address too (UTS 46, 2.3).
+    return unicodedata.normalize("NFKC", name).replace("\u3002", ".")
+
+
+def _name_of_manager(tenant: Tenant) -> str:
+    # The token may say what was true a moment ago: who was demoted must not come back by an offer of their own.
+    columns = select(Membership.name, Membership.role)
+    mine = columns.where(Membership.tenant_id == tenant.tenant_id, Membership.user_id == current.user_id)
+    row = db.session.execute(mine).first()
+    if row is None:
+        raise NoSuchTenant
+    if not roles.may_manage(row.role):
+        raise NotManager
+    return str(row.name)
 
 
 def _check_allowance(tenant_id: UUID) -> None:
