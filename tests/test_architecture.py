@@ -72,6 +72,13 @@ def test_every_module_says_what_it_is() -> None:
     assert silent == []
 
 
+def test_a_revision_writes_the_same_whatever_becomes_of_its_service() -> None:
+    revisions = [path for path in python_files("services") if "migrations/0" in relative(path)]
+    assert [
+        relative(path) for path in revisions if re.search(r"^(from|import) services\b", path.read_text(), re.M)
+    ] == []
+
+
 # --- Transactions and SQL --------------------------------------------------------------------------------------------
 
 

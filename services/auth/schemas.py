@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, post_load, validate
 
-from kit.schema import Email, Line, Moment, Schema
+from kit.schema import Email, Line, Moment, Query, Schema
 from services.auth import models
 
 MAX_PASSWORD = 1024
@@ -229,6 +229,12 @@ class Verdict(Schema):
         "permissions": ["customer:read", "customer:write"],
         "exp": 1790000000,
     }
+
+
+class Identifier(Query):
+    """The question of tenant of the version before."""
+
+    identifier = Line(required=True, validate=validate.Length(1, 254))
 
 
 class Person(Schema):

@@ -110,7 +110,7 @@ def _dummy(memory_kib: int) -> str:
 
 
 def matches(encoded: str | None, password: str) -> bool:
-    """Whether a password is the one that was kept. Without a hash it takes as long, and is False."""
+    """Return whether a password is the one that was kept. Without a hash it takes as long, and is False."""
     return _verify(encoded, prepare(password)) or (_is_changed(password) and _verify(encoded, password))
 
 

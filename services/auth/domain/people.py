@@ -48,7 +48,7 @@ class SamePassword(ValidationError):
 
 
 class NoSuchUser(NotFound):
-    """Nobody has registered with this address or user name."""
+    """There is no such person, or it may not log in any more."""
 
 
 def register(
@@ -121,7 +121,7 @@ def _prove(identifier: str, password: str, device_token: str | None) -> tuple[Us
 
 
 def _counts(identifier: str, user: User | None, device_id: UUID | None) -> tuple[bytes, bytes]:
-    """Under which names a log-in is counted: a device by itself; else what was typed, and whom it stands for."""
+    """Return what a log-in is counted under: a device by itself; else what was typed, and whom it stands for."""
     if device_id:
         device = _subject("device", device_id)
         return device, device
@@ -147,6 +147,14 @@ def get_person(user_id: UUID) -> User:
     """Return an active person by id, for siblings. Raises NoSuchUser."""
     db.act_for(user_id)
     user = db.session.get(User, user_id)
+    if user is None or not user.is_active:
+        raise NoSuchUser
+    return user
+
+
+def person_of_id(identifier: str) -> User:
+    """Return an active person by the text of its id, for siblings of the version before. Raises NoSuchUser."""
+    user = _by_id(identifier)
     if user is None or not user.is_active:
         raise NoSuchUser
     return user
@@ -219,7 +227,7 @@ def logout(scope: str) -> None:
 
 
 def validate_token(token: str) -> dict[str, Any]:
-    """Whether an access token holds this moment, its session included; and what it says."""
+    """Check whether an access token holds this moment, its session included; and tell what it says."""
     try:
         claims = tokens.keyring().verify(token, tokens.ACCESS)
         user_id = UUID(claims["sub"])

@@ -66,7 +66,7 @@ class NotAMember(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a login hands out. `refresh_token` and `device_token` are absent where the client keeps those it has."""
+    """The tokens of a log-in. `refresh_token` and `device_token` are absent where the client keeps those it has."""
 
     user: User
     access_token: str
@@ -177,7 +177,7 @@ def _work_in(session: Session, membership: tenant.Membership | None) -> None:
 
 
 def check_membership(user_id: UUID, claims: dict[str, Any]) -> None:
-    """Whether the role that an access token names still holds in its tenant. Raises NotAMember."""
+    """Check that the role that an access token names still holds in its tenant. Raises NotAMember."""
     if claims["tenant_id"]:
         membership = choose(tenant.memberships_of(user_id), UUID(claims["tenant_id"]))
         if membership is None or membership.role not in claims["roles"]:
