@@ -72,6 +72,7 @@ class TimedHTTP(HTTPConnection):
     def connect(self) -> None:
         super().connect()
         self.sock: Any = Timed(self.sock)
+        self.sock.settimeout(self.timeout)  # connecting has used up a part of it, and sending has one of its own
 
     @property
     def is_connected(self) -> bool:
