@@ -87,7 +87,7 @@ def test_registering_a_taken_address_hashes_as_much_as_a_free_one(api: Api, know
 
 
 def medians(*asks: Callable[[], object]) -> list[float]:
-    """The median processor time of each, asked in turn, so that what the machine does otherwise falls on all alike."""
+    """Return the median time that a client waits for each, asked in turn, so that other work delays all alike."""
     taken: list[list[float]] = [[] for _ in asks]
     for _ in range(SAMPLES):
         for times, ask in zip(taken, asks, strict=True):
