@@ -48,7 +48,7 @@ class Connection:
 
     @property
     def has_aged(self) -> bool:
-        """Whether it is closed rather than used again, so that replicas which came later have their share."""
+        """Return whether to close it rather than use it again, so that newer replicas get their share."""
         return time.monotonic() > self.expires
 
     @property

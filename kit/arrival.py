@@ -64,9 +64,9 @@ class Arrival:
             self.counted = 0
 
     def _gather(self, is_enough: Callable[[Any], bool], size: int) -> bool:
-        taken = 0
+        volume = 0
         while not is_enough(self.unreader.buf):
-            piece = self.sock.recv_now(size) if taken < TURN_BYTES else None
+            piece = self.sock.recv_now(size) if volume < TURN_BYTES else None
             if piece is None:
                 return not self._may_wait()
             if not piece:  # the client sends no more
@@ -74,7 +74,7 @@ class Arrival:
             buffer = self.unreader.buf
             buffer.seek(0, 2)
             buffer.write(piece)
-            taken += len(piece)
+            volume += len(piece)
         return True
 
     def _may_wait(self) -> bool:

@@ -106,7 +106,7 @@ def _has_required(schema: Any) -> bool:
     return not schema.partial and any(field.required for field in schema.load_fields.values())
 
 
-def _made(schema: Any) -> Any:
+def _instance(schema: Any) -> Any:
     """An instance: a class would be made into one at each request, which copies all its fields."""
     return schema() if isinstance(schema, type) else schema
 
@@ -151,12 +151,12 @@ class Blueprint(SmorestBlueprint):
     def accepts(self, schema: Any) -> Callable[[View], View]:
         """The JSON body, checked, as the view's first argument. Absent it is refused, unless its schema says
         `body_is_optional`."""
-        made = _made(schema)
-        return self.arguments(made, required=not made.body_is_optional)  # type: ignore[no-any-return]
+        instance = _instance(schema)
+        return self.arguments(instance, required=not instance.body_is_optional)  # type: ignore[no-any-return]
 
     def filters(self, schema: type[Query]) -> Callable[[View], View]:
         """The query string, checked, as the view's first argument."""
-        return self.arguments(_made(schema), location="query")  # type: ignore[no-any-return]
+        return self.arguments(_instance(schema), location="query")  # type: ignore[no-any-return]
 
     def answers(self, status: int, schema: Any = None, message: str | None = None) -> Callable[[View], View]:
         """The answer: what the view returns, in its envelope.
@@ -164,7 +164,7 @@ class Blueprint(SmorestBlueprint):
         A record becomes `{"customer": …}` with its ETag, and a Page becomes `{"customers": […], "total": …}`; a bare
         schema has no envelope; without a schema a dict stands for itself. `message` is added to answers of writes.
         """
-        instance = None if schema is None else _made(schema)
+        instance = None if schema is None else _instance(schema)
 
         def decorate(view: View) -> View:
             @wraps(view)

@@ -1,4 +1,4 @@
-"""Where each service's database is, and how a connection and a transaction on it begin."""
+"""The address of each service's database, and the beginning of a connection and of a transaction on it."""
 
 from typing import Any
 
@@ -69,7 +69,7 @@ def engine_options(service: str) -> dict[str, Any]:
     return {
         "poolclass": Pool,
         "pool_logging_name": service,
-        "kept": DB_POOL_SIZE.of(service),
+        "usual_size": DB_POOL_SIZE.of(service),
         "connections": DB_CONNECTIONS.of(service),
         "pool_pre_ping": True,
         "pool_recycle": 1800,

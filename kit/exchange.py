@@ -30,12 +30,12 @@ class Connection:
 
     @property
     def has_more(self) -> bool:
-        """Whether a part of the next request has been read already."""
+        """Return whether a part of the next request has been read already."""
         return bool(self.parser.unreader.buf.getbuffer().nbytes)
 
 
 class After(Enum):
-    """What becomes of a connection."""
+    """The state that an exchange leaves its connection in."""
 
     KEPT = auto()
     CLOSED = auto()
@@ -125,12 +125,12 @@ class Exchange:
         self._arrived()
         server = self.server
         server.count(self.response)
-        made = environ(self.connection.environ, self.request)
+        request_environ = environ(self.connection.environ, self.request)
         if getattr(server.wsgi, "says_when_it_waits", False):
-            made[SUSPEND] = self._suspend
+            request_environ[SUSPEND] = self._suspend
         else:
             yielding()
-        self.body = server.wsgi(made, self.response.start_response)
+        self.body = server.wsgi(request_environ, self.response.start_response)
         self.pieces = iter(self.body)
 
     def _suspend(self, number: int, moment: float) -> None:
@@ -138,7 +138,7 @@ class Exchange:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether the application asked to be suspended."""
+        """Return whether the application asked to be suspended."""
         return self.awaited is not None
 
     def _write(self) -> bool:

@@ -4,8 +4,11 @@ import threading
 
 
 class Lead:
-    """Which of several threads leads. Of those that wait for it the last one is next: the processor still knows what
-    it worked on, and the others may sleep on until there is more to do."""
+    """The lead, which one of several threads has.
+
+    Of those that wait for it the last one is next: its data is still in the processor's caches, and the others may
+    sleep on until there is more to do.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -27,5 +27,5 @@ def taking(tenant_id: UUID | None, kind: str, keys: Iterable[str]) -> Any:
     """
     stripes = sorted({zlib.crc32(key.encode()) % STRIPES for key in keys})
     names = cast([f"{tenant_id} {kind} {stripe}" for stripe in stripes], ARRAY(Text()))
-    wanted = func.unnest(names).table_valued(column("name", Text()), name="wanted").render_derived()
-    return select(func.count(func.pg_advisory_xact_lock(func.hashtextextended(wanted.c.name, 0))))
+    table = func.unnest(names).table_valued(column("name", Text()), name="stripes").render_derived()
+    return select(func.count(func.pg_advisory_xact_lock(func.hashtextextended(table.c.name, 0))))

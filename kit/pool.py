@@ -60,7 +60,7 @@ class Budget:
 
     @property
     def open(self) -> int:
-        """How many connections are open or about to be."""
+        """Return the number of connections that are open or about to be."""
         with self.lock:
             return sum(pool.open for pool in self.pools)
 
@@ -106,13 +106,13 @@ class Budget:
 
     def close_idle(self, since: float) -> None:
         """Close what has been idle since then (`time.monotonic`) or longer."""
-        closing = []
+        records = []
         with self.lock:
             for pool in list(self.pools):
                 while pool.idle and pool.idle[0].idle_since <= since:
-                    closing.append(pool.idle.popleft())
+                    records.append(pool.idle.popleft())
                     pool.open -= 1
-        for record in closing:
+        for record in records:
             record.close()
 
     def _admits(self, is_first: bool) -> bool:
@@ -120,18 +120,18 @@ class Budget:
 
     def _wait(self, pool: "Pool", is_first: bool) -> Any:
         now = time.monotonic()
-        given_up = now + pool.timeout
-        patient_until = now + MOMENT_S if pool.open >= pool.kept else now
+        deadline = now + pool.timeout
+        patient_until = now + MOMENT_S if pool.open >= pool.usual_size else now
         while True:
             if self._admits(is_first) and (record := self._find(pool, now < patient_until)) is not None:
                 return record
-            if now >= given_up:
+            if now >= deadline:
                 message = f"No connection of {pool.logging_name} within {pool.timeout} s: all {self.most} are in use."
                 raise PoolTimeout(message)
             pool.waiting += 1
             self.waiting += 1
             # A moment at a time: a thread that is woken in vain need not wake another.
-            pool.returned.wait(min(given_up - now, MOMENT_S))
+            pool.returned.wait(min(deadline - now, MOMENT_S))
             pool.waiting -= 1
             self.waiting -= 1
             now = time.monotonic()
@@ -141,16 +141,16 @@ class Budget:
             return pool.idle.pop()
         if is_patient:
             return None
-        replaced = None
+        predecessor = None
         if self.open >= self.most:
             others = [each for each in self.pools if each.idle]
             if not others:
                 return None
             longest = min(others, key=lambda each: each.idle[0].idle_since)
-            replaced = longest.idle.popleft()
+            predecessor = longest.idle.popleft()
             longest.open -= 1
         pool.open += 1
-        return Place(replaced)
+        return Place(predecessor)
 
     def _wake(self, pool: "Pool") -> None:
         if pool.waiting:
@@ -178,13 +178,13 @@ class Place:
 
     dbapi_connection = None
 
-    def __init__(self, replaced: Any) -> None:
-        self._replaced = replaced
+    def __init__(self, predecessor: Any) -> None:
+        self._predecessor = predecessor
 
     def clear(self) -> None:
         """Close the connection whose place this was."""
-        if self._replaced is not None:
-            self._replaced.close()
+        if self._predecessor is not None:
+            self._predecessor.close()
 
     def close(self) -> None:
         """Nothing is open."""
@@ -199,7 +199,7 @@ class Pool(SQLAlchemyPool):
     def __init__(
         self,
         creator: Any,
-        kept: int = 5,
+        usual_size: int = 5,
         connections: int = 60,
         timeout: float = TIMEOUT_S,
         budget: Budget | None = None,
@@ -207,7 +207,7 @@ class Pool(SQLAlchemyPool):
         **options: Any,
     ) -> None:
         super().__init__(creator, **options)
-        self.kept, self.connections, self.timeout, self.timed = kept, connections, timeout, timed
+        self.usual_size, self.connections, self.timeout, self.timed = usual_size, connections, timeout, timed
         self.budget = BUDGET if budget is None else budget
         self.idle: deque[Any] = deque()  # the longest idle first
         self.holders: dict[Any, tuple[int, bool]] = {}  # by which thread, and whether as its first
@@ -231,16 +231,16 @@ class Pool(SQLAlchemyPool):
         """Close what is idle now, and the others when they come back."""
         with self.budget.lock:
             self.is_disposed = True
-            closing, self.open = list(self.idle), self.open - len(self.idle)
+            records, self.open = list(self.idle), self.open - len(self.idle)
             self.idle.clear()
-        for record in closing:
+        for record in records:
             record.close()
 
     def recreate(self) -> "Pool":
         """Return an empty pool of the same kind."""
         return Pool(
             self._creator,
-            kept=self.kept,
+            usual_size=self.usual_size,
             connections=self.connections,
             timeout=self.timeout,
             budget=self.budget,

@@ -1,4 +1,4 @@
-"""Where a session lives: in the context of its request or step, and nowhere else."""
+"""Keep a session in the context of its request or step, and nowhere else."""
 
 from collections.abc import Callable
 from typing import Any, cast

@@ -93,7 +93,7 @@ class StrictRequest(Request):
 
     @property
     def is_too_large(self) -> bool:
-        """Whether a longer body is announced than any operation takes."""
+        """Return whether the announced body is longer than any operation takes."""
         reader = self.body.reader
         return isinstance(reader, LengthReader) and reader.length > MAX_BODY_BYTES
 

@@ -33,7 +33,7 @@ class Replicas:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def resolve(self, host: str, port: int, *_: Any, **__: Any) -> list[Any]:
-        """What a resolver says, in the same order each time."""
+        """Return what a resolver answers, in the same order each time."""
         addresses = self.addresses if host == NAME else [host]
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
 

@@ -60,7 +60,7 @@ def reply(client: socket.socket) -> Reply:
 
 
 def nothing_is_called(service: Served) -> bool:
-    """Whether no further request is worked on: the service has answered probes meanwhile, which it takes in order."""
+    """Return whether no further request is worked on, once the service has answered probes, which it takes in order."""
     for _ in range(3):
         service.ask("/live")
     service.calls.setblocking(False)

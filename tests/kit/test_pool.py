@@ -1,4 +1,4 @@
-"""When a pool opens a connection, when it waits for one that it has, and how all pools of a process share a budget."""
+"""A pool opens a connection or waits for one that it has, and all pools of a process share a budget."""
 
 import random
 import threading
@@ -84,7 +84,7 @@ def test_a_usual_connection_that_is_soon_back_is_waited_for(
     make: Make, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pools, "MOMENT_S", PATIENCE_S)
-    pool = make(kept=1)
+    pool = make(usual_size=1)
     held = pool.connect()
     kept = held.dbapi_connection
     with ThreadPoolExecutor(1) as other:
@@ -95,7 +95,7 @@ def test_a_usual_connection_that_is_soon_back_is_waited_for(
 
 
 def test_behind_one_that_stays_away_another_is_opened_after_a_moment(make: Make, server: Server) -> None:
-    pool = make(kept=1)
+    pool = make(usual_size=1)
     held = pool.connect()
     another = pool.connect()
     assert another.dbapi_connection is not held.dbapi_connection
@@ -106,7 +106,7 @@ def test_the_usual_connections_are_opened_without_waiting(
     make: Make, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pools, "MOMENT_S", 1e6)
-    pool = make(kept=3)
+    pool = make(usual_size=3)
     held = [pool.connect() for _ in range(3)]
     assert len({id(each.dbapi_connection) for each in held}) == server.made == 3
 
@@ -196,7 +196,7 @@ def test_where_all_are_in_use_the_wait_has_an_end_and_leaves_nothing_behind(make
 
 
 def test_a_service_alone_has_its_whole_budget(make: Make, server: Server) -> None:
-    pool = make(connections=3, kept=9)
+    pool = make(connections=3, usual_size=9)
     held = [ThreadPoolExecutor(1).submit(pool.connect).result(PATIENCE_S) for _ in range(3)]
     assert server.open == len(held)
 

@@ -34,7 +34,7 @@ def repeats() -> float:
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long it was paused before each repetition, without the time passing."""
+    """Return the seconds of the pause before each repetition, without the time passing."""
     seconds: list[float] = []
     monkeypatch.setattr(clock, "_sleep", seconds.append)
     return seconds

@@ -225,7 +225,7 @@ def shapes(truth: Truth) -> Named:
 
 
 def spellings(truth: Truth) -> Named:
-    """What one reader takes for the token that was signed, and another one for another token, or for none."""
+    """Return tokens that one reader takes for the signed one, and another reader for another token or for none."""
     _, key = tokens.keyring().signing_key(truth.component)
     head, body = json.dumps(truth.head()), json.dumps(truth.body())
     token = truth.sign()

@@ -67,7 +67,7 @@ def passing() -> Iterator[Callable[[float], None]]:
 
 @contextmanager
 def statements() -> Iterator[list[str]]:
-    """What auth asks its database meanwhile."""
+    """Return the statements that auth sends to its database meanwhile."""
     seen: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:

@@ -65,7 +65,7 @@ def people(owner: Person) -> dict[str, str]:
 
 @contextmanager
 def statements() -> Iterator[list[str]]:
-    """What tenant sends to its database, without the values."""
+    """Return the statements that tenant sends to its database, without their values."""
     seen: list[str] = []
 
     def keep(connection: Any, cursor: Any, statement: str, *_: Any) -> None:

@@ -1,4 +1,4 @@
-"""What is accepted as a password, how it is compared, and what judging one costs."""
+"""Passwords: the ones that are accepted, their comparison, and the cost of judging one."""
 
 import secrets
 import subprocess

@@ -184,8 +184,8 @@ def lock_with_merged(ids: Sequence[UUID]) -> dict[UUID, Customer]:
     Everybody who locks several customers does so, so that they wait for each other instead of dying together.
     """
     query = select(Customer).where(or_(Customer.id.in_(ids), Customer.merged_into_id.in_(ids))).order_by(Customer.id)
-    locked = query.with_for_update().execution_options(populate_existing=True)
-    return {customer.id: customer for customer in db.session.scalars(locked)}
+    query = query.with_for_update().execution_options(populate_existing=True)
+    return {customer.id: customer for customer in db.session.scalars(query)}
 
 
 def check_alive(customer: Customer) -> None:

@@ -63,15 +63,15 @@ def merge_customers(
 
 
 def _lock(customer_id: UUID, source_ids: list[UUID]) -> tuple[Customer, list[Customer]]:
-    found = lock_with_merged([customer_id, *source_ids])
-    if customer_id not in found:
+    customers = lock_with_merged([customer_id, *source_ids])
+    if customer_id not in customers:
         raise NoSuchCustomer
-    missing = [str(id) for id in source_ids if id not in found]
+    missing = [str(id) for id in source_ids if id not in customers]
     if missing:
         raise ValidationError(errors={"source_ids": [f"There is no customer {', '.join(missing)}."]})
     if customer_id in source_ids:
         raise ValidationError(errors={"source_ids": ["A customer cannot be merged into itself."]})
-    return found[customer_id], [found[id] for id in dict.fromkeys(source_ids)]
+    return customers[customer_id], [customers[id] for id in dict.fromkeys(source_ids)]
 
 
 def _chosen(survivor: Customer, sources: list[Customer], rules: dict[str, UUID]) -> dict[str, Customer]:

@@ -52,21 +52,21 @@ def upsert(rows: list[Row], *, mode: str = "upsert", id_property: str | None = N
     for row in rows:
         if id_property and not row.errors and not row.fields.get(id_property):
             row.refuse(**{id_property: ["Is needed to find this customer again."]})
-    waiting = [row for row in rows if not row.errors]
-    seen: set[str] = set()
+    pending = [row for row in rows if not row.errors]
+    marks: set[str] = set()
     first: list[Row] = []
     again: list[Row] = []
-    for row in waiting:
+    for row in pending:
         row.marks = row.marks or marks_of(row.fields, id_property)
         # Who stands here again must find what the row before has made, of which a dry run makes nothing.
-        (again if seen.intersection(row.marks) and not dry_run else first).append(row)
-        seen.update(row.marks)
+        (again if marks.intersection(row.marks) and not dry_run else first).append(row)
+        marks.update(row.marks)
     if not dry_run:
-        _hold(waiting)
-    known = _known(waiting, locked=not dry_run)
-    _keep_all(first, known, mode, dry_run)
+        _hold(pending)
+    matches = _matches(pending, locked=not dry_run)
+    _keep_all(first, matches, mode, dry_run)
     for row in again:
-        _keep_all([row], _known([row], locked=True), mode, dry_run)
+        _keep_all([row], _matches([row], locked=True), mode, dry_run)
 
 
 def _hold(rows: list[Row]) -> None:
@@ -78,12 +78,12 @@ def _hold(rows: list[Row]) -> None:
         db.hold("customer values", {key for row in rows for key in (*row.marks, *_main_keys_of(row.fields))})
 
 
-def _keep_all(rows: list[Row], known: dict[int, Customer], mode: str, dry_run: bool) -> None:
+def _keep_all(rows: list[Row], matches: dict[int, Customer], mode: str, dry_run: bool) -> None:
     """All go to the database at once; when it refuses one of them, one by one."""
     try:
         with db.session.begin_nested():
             for row in rows:
-                _keep(row, known.get(row.number), mode, dry_run)
+                _keep(row, matches.get(row.number), mode, dry_run)
             db.session.flush()
     except IntegrityError as error:
         if len(rows) == 1:
@@ -92,16 +92,16 @@ def _keep_all(rows: list[Row], known: dict[int, Customer], mode: str, dry_run: b
             return
         for row in rows:
             if not row.errors:
-                _keep_all([row], _known([row], locked=not dry_run), mode, dry_run)
+                _keep_all([row], _matches([row], locked=not dry_run), mode, dry_run)
 
 
-def _known(rows: list[Row], *, locked: bool) -> dict[int, Customer]:
+def _matches(rows: list[Row], *, locked: bool) -> dict[int, Customer]:
     """The active customer that each row means, if any; locked in the order in which everybody locks customers."""
-    wanted = {key for row in rows for key in row.marks}
+    marks = {key for row in rows for key in row.marks}
     query = (
         select(CustomerKey.key, Customer)
         .join(Customer, (Customer.tenant_id == CustomerKey.tenant_id) & (Customer.id == CustomerKey.record_id))
-        .where(CustomerKey.key.in_(wanted), Customer.is_active)
+        .where(CustomerKey.key.in_(marks), Customer.is_active)
         .order_by(Customer.id)
         .execution_options(populate_existing=True)
     )
