@@ -39,7 +39,7 @@ def start(topology: str) -> None:
         raise ConfigurationError(f"Alicerce already runs here as process {pid}. `make stop` ends it.")
     said = home.private_folder(home.folder() / "logs") / "start.log"
     words = [sys.executable, "-m", "alicerce", "run", "--topology", topology]
-    with said.open("wb") as output:
+    with open(said, "wb", opener=home.private) as output:
         # Its own session: it stays when the terminal is closed.
         process = subprocess.Popen(
             words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=output, start_new_session=True

@@ -33,6 +33,11 @@ def private_folder(path: Path) -> Path:
     return path
 
 
+def private(path: str, flags: int) -> int:
+    """Open a file; one that this makes is for its owner alone. It is an `opener` of `open`."""
+    return os.open(path, flags, 0o600)
+
+
 def write(path: Path, text: str, mode: int = 0o600) -> None:
     """Replace a file as a whole: after a cut, a reader finds the old text or the new one, never half of it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

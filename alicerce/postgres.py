@@ -96,7 +96,7 @@ class EmbeddedPostgres:
         settings.update({} if self.durable else FORGETFUL)
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         place = ["-D", str(self.data), "-h", HOST, "-p", str(self.port), "-k", ""]
-        with self.log.open("ab") as log:
+        with open(self.log, "ab", opener=home.private) as log:
             self._process = subprocess.Popen(
                 self._command("postgres", [*place, *options]),
                 stdin=subprocess.DEVNULL,

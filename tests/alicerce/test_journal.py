@@ -1,6 +1,11 @@
 """The log: one JSON object a line, turned by size and age alone, and bounded."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +17,28 @@ from alicerce import journal
 from alicerce.journal import Journal
 
 DAY_S = 24 * 3600.0
+LONG_S = 120.0
+WRITE_MUCH = """
+import sys
+from pathlib import Path
+from alicerce.journal import Journal
+log = Journal(Path(sys.argv[1]))
+for number in range(3000):
+    log.write(f"{number} " + "x" * (number % 300))
+"""
+FILL_A_DISK = """
+import json, resource, sys
+from pathlib import Path
+from alicerce.journal import Journal
+path = Path(sys.argv[1])
+log = Journal(path)
+log.write("whole")
+log.write("cut")
+resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 50, resource.RLIM_INFINITY))
+log.write("cut as well")
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+log.write("after")
+"""
 
 
 class Clock:
@@ -117,3 +144,68 @@ def test_a_file_that_its_writer_holds_open_is_emptied_where_it_is(
         writer.write("last\n")
     assert path.read_text() == "last\n"
     assert (tmp_path / "postgres.log.1").read_text() == "small again\n"
+
+
+@pytest.mark.parametrize("ends", [os.pipe, pty.openpty], ids=["pipe", "terminal"])
+def test_a_terminal_that_nobody_reads_loses_lines_and_holds_nothing_up(
+    path: Path, ends: Callable[[], tuple[int, int]]
+) -> None:
+    unread, shown = ends()
+    try:
+        subprocess.run([sys.executable, "-c", WRITE_MUCH, str(path)], stdout=shown, check=True, timeout=LONG_S)
+        part = os.read(unread, 1024)
+    finally:
+        os.close(unread)
+        os.close(shown)
+    assert len(records(path)) == 3000
+    assert part.startswith(b"0 ")
+
+
+def test_a_line_that_a_full_disk_cut_spoils_no_other(path: Path) -> None:
+    subprocess.run([sys.executable, "-c", FILL_A_DISK, str(path)], check=True, capture_output=True, timeout=LONG_S)
+    *_, cut, last = path.read_text().splitlines()
+    assert len(cut) == 50
+    assert json.loads(last)["message"] == "after"
+
+
+def test_a_file_that_could_not_be_opened_is_tried_again_once_a_second(tmp_path: Path) -> None:
+    path, clock = tmp_path / "logs" / "alicerce.log", Clock()
+    with closing(Journal(path, clock)) as log:
+        log.write("lost")
+        path.parent.mkdir()
+        clock.now += 0.5
+        log.write("lost too")
+        clock.now += 0.6
+        log.write("kept")
+    log.write("closed")
+    assert [record["message"] for record in records(path)] == ["kept"]
+
+
+def test_a_log_is_for_its_owner_alone(path: Path) -> None:
+    before = os.umask(0)
+    try:
+        write(path, "a secret")
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_line_that_names_a_process_gets_the_right_one_once() -> None:
+    line = journal.as_json('{"process":"forged","message":"x"}', "customer", 0.0)
+    assert json.loads(line, object_pairs_hook=tuple) == (("process", "customer"), ("message", "x"))
+
+
+def test_following_goes_on_through_a_turn_and_shows_all_of_the_new_file(path: Path) -> None:
+    many = [f"{number} {'x' * 100}" for number in range(10 * journal.SHOWN_BYTES // 100)]
+    steps = iter(["begun", "turned", "made", "ended"])
+
+    def running() -> bool:
+        step = next(steps, "ended")
+        if step == "turned":
+            path.rename(path.with_name("alicerce.log.1"))
+        elif step == "made":
+            path.write_text("".join(f"{line}\n" for line in many))
+        return step != "ended"
+
+    path.write_text("before\n")
+    assert list(journal.follow(path, running)) == ["before", *many]
