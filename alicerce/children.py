@@ -25,6 +25,7 @@ GRACE_S = 30.0
 LAST_LINES = 20
 RELEASE_S = 5.0
 CHUNK_BYTES = 64 * 1024
+RECORD_BYTES = 1024**2  # a record that is cut is no record; other text may be cut anywhere
 
 
 class Delay:
@@ -87,21 +88,23 @@ class Child:
         self.close()
         self.delay.started()
         self.leaving = False
-        self._serving, told = os.pipe()
+        self._serving, ready = os.pipe()
         os.set_blocking(self._serving, False)
-        descriptors = [told, self.listener.fileno()] if self.listener else [told]
-        self.process = subprocess.Popen(
-            self.words,
-            env={**self.environment, SERVING: str(told)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=descriptors,
-            # Its own session: Ctrl-C reaches the supervisor alone, which then ends everything in order.
-            start_new_session=True,
-            preexec_fn=die_with_parent(signal.SIGTERM),
-        )
-        os.close(told)
+        descriptors = [ready, self.listener.fileno()] if self.listener else [ready]
+        try:
+            self.process = subprocess.Popen(
+                self.words,
+                env={**self.environment, SERVING: str(ready)},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=descriptors,
+                # Its own session: Ctrl-C reaches the supervisor alone, which then ends everything in order.
+                start_new_session=True,
+                preexec_fn=die_with_parent(signal.SIGTERM),
+            )
+        finally:
+            os.close(ready)
 
     def successor(self) -> "Child":
         """The same program once more, for the same socket."""
@@ -121,7 +124,8 @@ class Child:
         assert self.process is not None and self.process.stdout is not None
         data = os.read(self.process.stdout.fileno(), CHUNK_BYTES)
         *complete, self._pending = (self._pending + data).split(b"\n")
-        if not data or len(self._pending) > CHUNK_BYTES:
+        longest = RECORD_BYTES if self._pending.startswith(b"{") else CHUNK_BYTES
+        if not data or len(self._pending) > longest:
             complete, self._pending = [line for line in (*complete, self._pending) if line], b""
         texts = [line.decode("utf-8", "replace").rstrip("\r") for line in complete]
         self.last.extend(texts)

@@ -71,13 +71,16 @@ def without_database(nouns: Iterable[str]) -> tuple[str, ...]:
 
 def handed(environment: Mapping[str, str], component: str) -> dict[str, str]:
     """Return the variables for a web process: without any administrator or owner of tables, whom only `prepare` needs,
-    and without the databases of other services. `solo` is all services in one."""
+    and without the databases of other services. `solo` is all services in one.
+
+    The variables of libpq (`PGPASSWORD`, `PGPASSFILE`, `PGUSER`) mostly hold an administrator: none is handed on.
+    """
     return {name: value for name, value in environment.items() if _may_have(component, name)}
 
 
 def _may_have(component: str, name: str) -> bool:
     database = DATABASE_VARIABLE.fullmatch(name)
     if not database:
-        return name != "POSTGRES_PASSWORD"
+        return name != "POSTGRES_PASSWORD" and not name.startswith("PG")
     noun, privileged = database["noun"], database["role"] in ("SERVER_", "ADMIN_", "OWNER_")
     return not privileged and (component == "solo" or (noun or component).lower() == component != "gateway")

@@ -1,12 +1,14 @@
-"""What the supervisor hands to its children, and what stays of their words."""
+"""The environment that children get, and the lines that stay of them."""
 
 import json
+import os
 import secrets
 import sys
 from pathlib import Path
 
 import pytest
 
+from alicerce.children import CHUNK_BYTES, RECORD_BYTES, Child
 from alicerce.postgres import EmbeddedPostgres
 from tests.alicerce.standin import Eventually, Project, ready
 
@@ -18,6 +20,8 @@ def test_no_web_process_is_handed_an_administrator_or_the_database_of_another(
 ) -> None:
     secret = secrets.token_hex(16)
     given = ("DATABASE_ADMIN_URL", "AUTH_SERVICE_DATABASE_ADMIN_URL", "CUSTOMER_SERVICE_DATABASE_OWNER_URL")
+    libpq = {"PGPASSWORD": secret, "PGPASSFILE": f"/{secret}", "PGAPPNAME": secret}
+    project.settings |= libpq
     project.settings |= {"DATABASE_SERVER_URL": server.url, **dict.fromkeys(given, f"postgresql://a:{secret}@b/c")}
     own = {noun: f"{noun.upper()}_SERVICE_DATABASE_JOB_URL" for noun in project.ports}
     project.settings |= {name: f"postgresql://of-{noun}@b/c" for noun, name in own.items()}
@@ -49,3 +53,34 @@ def test_two_starts_keep_the_log_of_what_went_wrong(project: Project) -> None:
     assert "ValueError: the stand-in is broken" in log
     assert all(json.loads(line)["message"] for line in log.splitlines())
     assert (project.home / "logs" / "postgres.log").read_text().startswith("PANIC:  the last words of a server\n")
+
+
+def lines_of(text: str) -> list[str]:
+    """Return the lines that a child writes, as the supervisor gets them."""
+    child = Child("writer", [sys.executable, "-c", f"print({text}, flush=True)"], dict(os.environ))
+    child.spawn()
+    got: list[str] = []
+    while (more := child.lines()) is not None:
+        got += more
+    assert child.process is not None and child.process.wait() == 0
+    child.close()
+    return got
+
+
+def test_a_long_record_stays_whole_and_other_text_is_cut() -> None:
+    longest = RECORD_BYTES - CHUNK_BYTES
+    (record,) = lines_of(f"'{{\"a\":\"' + 'x' * {longest} + '\"}}'")
+    assert json.loads(record) == {"a": "x" * longest}
+    assert len(lines_of(f"'x' * {3 * CHUNK_BYTES}")) > 1
+    assert len(lines_of(f"'{{' + 'x' * {3 * RECORD_BYTES}")) > 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows the descriptors of a process")
+def test_a_start_that_fails_leaves_no_descriptor_behind() -> None:
+    child = Child("absent", ["/nonexistent/program"], {})
+    opened = set(Path("/proc/self/fd").iterdir())
+    for _ in range(3):
+        with pytest.raises(OSError):
+            child.spawn()
+    child.close()
+    assert set(Path("/proc/self/fd").iterdir()) == opened
