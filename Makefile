@@ -1,12 +1,13 @@
 # The menu: `make help`. A machine with python3 (3.11 or newer) and make needs nothing else, not even pip or venv.
 
 PYTHON     ?= python3
-TOPOLOGY   ?= solo
 UV_VERSION := $(shell sed -n 's/^VERSION = "\(.*\)"/\1/p' scripts/bootstrap.py)
 NEWMAN_VERSION := 6.2.2
 NODE_VERSION := 22.20.0
 
 RUN := .venv/bin/python
+# Without it, TOPOLOGY of `.env` decides.
+CHOSEN := $(if $(TOPOLOGY),--topology $(TOPOLOGY))
 UV  := env -u VIRTUAL_ENV UV_PYTHON_DOWNLOADS=never UV_PYTHON=$(PYTHON) .tools/bin/uv
 # Without bytecode, every process would compile what it imports again wherever none may be written.
 COMPILE := $(RUN) -m compileall -q alicerce contracts gateway kit services
@@ -24,7 +25,7 @@ help: ## Show this menu
 ##@ Run
 
 run: .venv/run.stamp ## Start everything; Ctrl-C ends it (TOPOLOGY=solo|split, GATEWAY_PORT=8080)
-	@$(RUN) -m alicerce run --topology $(TOPOLOGY)
+	@$(RUN) -m alicerce run $(CHOSEN)
 
 stop: .venv/run.stamp ## End what runs here
 	@$(RUN) -m alicerce stop
@@ -44,7 +45,7 @@ doctor: .venv/run.stamp ## Say what is wrong here and how to mend it
 ##@ Develop
 
 dev: .venv/run.stamp ## Start everything, and again what you change (service=customer watches that one alone)
-	@$(RUN) -m alicerce dev $(service) --topology $(TOPOLOGY)
+	@$(RUN) -m alicerce dev $(service) $(CHOSEN)
 
 test: .venv/dev.stamp ## Run all tests (PYTEST_ARGS="-k tenant" for some)
 	$(RUN) -m pytest -n 2 $(PYTEST_ARGS)

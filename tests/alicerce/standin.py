@@ -86,14 +86,15 @@ class Project:
             timeout=120,
         )
 
-    def run(self, topology: str = "solo") -> subprocess.Popen[str]:
-        """Start, and return when it says that it is ready."""
+    def run(self, topology: str | None = "solo", terminal: int | None = None) -> subprocess.Popen[str]:
+        """Start, and return at once. What it writes goes to a file unless a descriptor for it is given."""
+        choice = ["--topology", topology] if topology else []
         with (self.folder / "out").open("w") as out:
             process = subprocess.Popen(
-                [sys.executable, "-m", "alicerce", "run", "--topology", topology],
+                [sys.executable, "-m", "alicerce", "run", *choice],
                 cwd=self.folder,
                 env=self.environment(),
-                stdout=out,
+                stdout=out if terminal is None else terminal,
                 stderr=subprocess.STDOUT,
                 text=True,
             )

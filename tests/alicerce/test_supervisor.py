@@ -2,14 +2,16 @@
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
-from tests.alicerce.standin import Eventually, Project, gone, ready
+from tests.alicerce.standin import ROOT, Eventually, Project, gone, ready
 
 IN_A_TERMINAL = """
 import os, pty, sys, threading
@@ -243,6 +245,43 @@ def test_a_full_disk_for_the_log_does_not_end_it(project: Project, eventually: E
     assert project.answers()
     project.command("stop")
     assert process.wait() == 0
+
+
+def test_a_terminal_that_nobody_reads_neither_freezes_nor_keeps_it(project: Project, eventually: Eventually) -> None:
+    unread, full = os.pipe()
+    os.set_blocking(full, False)
+    with suppress(BlockingIOError):
+        while os.write(full, b"." * select.PIPE_BUF):
+            pass
+    os.set_blocking(full, True)
+    process = project.run(terminal=full)
+    try:
+        eventually(lambda: process.poll() is not None or project.answers(), "it answers")
+        for _ in range(3):
+            assert project.get()
+        process.send_signal(signal.SIGTERM)
+        eventually(lambda: process.poll() is not None, "it has ended")
+    finally:
+        os.close(unread)
+        os.close(full)
+    assert process.returncode == 0
+    log = (project.home / "logs" / "alicerce.log").read_text()
+    assert "Alicerce is ready at" in log and "Alicerce is stopping." in log
+
+
+def test_the_topology_may_stand_among_the_settings(project: Project, eventually: Eventually) -> None:
+    (project.folder / ".env").write_text("TOPOLOGY=split\n")
+    project.run(topology=None)
+    ready(project, eventually)
+    assert set(project.children()) == {"postgres", "gateway", "auth", "customer"}
+
+
+def test_make_names_a_topology_only_when_it_was_told_one() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "TOPOLOGY"}
+    for words, end in (([], "alicerce run"), (["TOPOLOGY=split"], "alicerce run --topology split")):
+        asked = ["make", "--dry-run", "--old-file=.venv/run.stamp", "run", *words]
+        shown = subprocess.run(asked, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout
+        assert shown.splitlines()[-1].strip().endswith(end)
 
 
 def test_commands_that_need_the_server_say_that_it_does_not_run(project: Project) -> None:
