@@ -1,6 +1,7 @@
 """Put the pinned uv into `.tools/bin` with the standard library alone: pip and venv are missing on a bare Debian.
 
-It comes from the index that pip or uv is configured for, else from the public one. Its hash decides, not its origin.
+It comes from the index that pip's files or the variables of pip or uv name (uv.toml is not read), else from the
+public one. Its hash decides, not its origin.
 """
 
 import configparser
@@ -11,6 +12,7 @@ import json
 import os
 import platform
 import ssl
+import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -47,6 +49,7 @@ WHEELS = {
 PUBLIC_INDEX = "https://pypi.org/simple"
 FORMS = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"
 TIMEOUT_SECONDS = 60
+TOOLS = Path(__file__).resolve().parent.parent / ".tools" / "bin"
 ATTEMPTS = 3
 
 
@@ -56,12 +59,13 @@ class BootstrapError(Exception):
 
 def wheel(system: str, machine: str, libc: str) -> tuple[str, str]:
     """Return the file name and the SHA-256 of the wheel for a machine. Raises BootstrapError when there is none."""
-    known = WHEELS.get((system, machine, libc)) or WHEELS.get((system, machine, ""))
-    if not known:
+    pinned = WHEELS.get((system, machine, libc)) or WHEELS.get((system, machine, ""))
+    if not pinned:
         raise BootstrapError(
-            f"No uv {VERSION} is pinned for {system} on {machine}: install it yourself and link it to .tools/bin/uv."
+            f"No uv {VERSION} is pinned for {system} on {machine}: install this version yourself and link it to "
+            ".tools/bin/uv."
         )
-    return f"uv-{VERSION}-py3-none-{known[0]}.whl", known[1]
+    return f"uv-{VERSION}-py3-none-{pinned[0]}.whl", pinned[1]
 
 
 def options() -> dict[str, str]:
@@ -220,14 +224,25 @@ def install(data: bytes, folder: Path) -> Path:
     return unfinished.replace(program)
 
 
-def main() -> int:
-    """Fetch and install; a fault is one sentence on standard error."""
+def is_there(program: Path) -> bool:
+    """Return whether this uv is the pinned version: a machine without a pinned wheel may bring its own."""
+    try:
+        shown = subprocess.run([program, "--version"], check=False, capture_output=True, text=True).stdout
+    except OSError:
+        return False
+    return shown.split()[:2] == ["uv", VERSION]
+
+
+def main(tools: Path = TOOLS) -> int:
+    """Fetch and install unless it is there; a fault is one sentence on standard error."""
+    if is_there(tools / "uv"):
+        return 0
     libc = "glibc" if platform.libc_ver()[0] == "glibc" else "musl"
     try:
         name, digest = wheel(sys.platform, platform.machine(), libc)
         configured = options()
         data = fetch(Web(configured), indexes(configured), name, digest)
-        install(data, Path(__file__).resolve().parent.parent / ".tools" / "bin")
+        install(data, tools)
     except BootstrapError as error:
         print(f"uv {VERSION} could not be fetched. {error}", file=sys.stderr)
         return 1

@@ -162,7 +162,7 @@ def test_every_machine_that_runs_alicerce_has_a_pinned_wheel() -> None:
     for machine in machines:
         name, digest = bootstrap.wheel(*machine)
         assert name.startswith(f"uv-{bootstrap.VERSION}-") and len(bytes.fromhex(digest)) == 32
-    with pytest.raises(BootstrapError, match="install it yourself"):
+    with pytest.raises(BootstrapError, match="install this version yourself"):
         bootstrap.wheel("plan9", "mips", "")
 
 
@@ -174,3 +174,15 @@ def test_certificates_decide_where_there_are_any(monkeypatch: pytest.MonkeyPatch
     assert not bootstrap.Web({}).has_certificates
     monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths._replace(cafile="/some.pem", capath=None))
     assert bootstrap.Web({}).has_certificates
+
+
+def test_a_uv_that_is_there_already_is_accepted_if_it_is_the_pinned_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bootstrap, "WHEELS", {})
+    program = tmp_path / "uv"
+    for version, status in ((bootstrap.VERSION, 0), ("0.0.1", 1)):
+        program.write_text(f"#!/bin/sh\necho 'uv {version} (some build)'\n")
+        program.chmod(0o755)
+        assert bootstrap.main(tmp_path) == status
+    assert "install this version" in capsys.readouterr().err
