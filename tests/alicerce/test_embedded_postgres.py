@@ -92,7 +92,7 @@ def test_it_starts_again_after_kill_9(folder: Path) -> None:
 
 
 START_AND_DIE = """
-import os, signal, subprocess, sys
+import os, signal, subprocess, sys, time
 from pathlib import Path
 from alicerce import binaries, postgres, processes
 namespaces, outlives = "namespaces" in sys.argv, "outlives" in sys.argv
@@ -105,11 +105,13 @@ url = server.start()
 asking = "import psycopg2, sys; psycopg2.connect(sys.argv[1]).cursor().execute('SELECT pg_sleep(600)')"
 quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 client = subprocess.Popen([sys.executable, "-c", asking, url], **quiet)
+deadline = time.monotonic() + 120
 while b"pg_sleep" not in subprocess.run(
     [sys.executable, "-c", "import psycopg2, sys; c = psycopg2.connect(sys.argv[1]).cursor(); "
      "c.execute('SELECT query FROM pg_stat_activity WHERE wait_event = %s', ['PgSleep']); print(c.fetchall())", url],
     capture_output=True).stdout:
-    pass
+    if time.monotonic() > deadline or client.poll() is not None:
+        sys.exit("The client never slept in the server.")
 print(server.pid, flush=True)
 os.kill(os.getpid(), 9)
 """
