@@ -29,7 +29,7 @@ class Programs:
 
 @dataclass(frozen=True)
 class Launch:
-    """How to start Postgres: the words before its command, the user id that has to own its data, and the one that its
+    """A way to start Postgres: the words before its command, the user id that has to own its data, and the one that its
     process takes if that is not the one of ours."""
 
     prefix: tuple[str, ...]
@@ -98,12 +98,12 @@ def _is_nameless() -> bool:
 
 
 def _works(way: Launch, programs: Programs, folder: Path) -> bool:
-    """Ask initdb what it would do in this folder: unlike `--version`, this also has it look for its own programs."""
+    """Return whether initdb runs this way in this folder: with `--show` it also looks for its own programs."""
     if sys.platform != "linux" or not (way.prefix == () or shutil.which(way.prefix[0])):
         return False
     probe = ("sh", "-c", 'test -x "$1" && exec "$2" --show -D "$1" -E UTF8 --locale=C', "sh")
     try:
-        asked = subprocess.run(
+        completed = subprocess.run(
             [*way.prefix, *probe, str(folder), str(programs.folder / "initdb")],
             check=False,
             capture_output=True,
@@ -111,7 +111,7 @@ def _works(way: Launch, programs: Programs, folder: Path) -> bool:
         )
     except subprocess.SubprocessError:  # root may not become somebody else
         return False
-    return asked.returncode == 0
+    return completed.returncode == 0
 
 
 def give(data: Path, owner: int) -> None:

@@ -1,4 +1,4 @@
-"""What `make doctor` checks of the databases: reachable, new enough, of the same time, safe to use, migrated."""
+"""The checks of the databases by `make doctor`: reachable, new enough, of the same time, safe to use, migrated."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What the README promises, in a container with python3 and make alone: root, in root's home folder, no namespaces."""
+"""The promises of the README, in a container of python3 and make: root, in root's home folder, no namespaces."""
 
 import os
 import signal

@@ -157,7 +157,7 @@ def test_one_url_for_everything_is_refused_and_says_what_to_write_instead(
 def faults(
     server: EmbeddedPostgres, place: str, everything: dict[str, str], generated: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Faults:
-    """What customer's database faults now."""
+    """Return the present faults of customer's database."""
     for name in [name for name in os.environ if "_SERVICE_" in name or name == "DATABASE_URL"]:
         monkeypatch.delenv(name)
     for name, url in everything.items():
