@@ -1,5 +1,6 @@
 """The scripts, run as a person runs them: in the background, and while sources change."""
 
+import shutil
 import signal
 import socket
 import subprocess
@@ -70,12 +71,28 @@ def test_what_does_not_start_says_why(tmp_path: Path, ports: dict[str, int]) -> 
 def test_the_scripts_hold_no_trap_of_the_shell() -> None:
     program = Path(sys.executable).with_name("shellcheck")
     checked = subprocess.run(
-        [program, *(ROOT / "scripts").glob("*.sh"), *(ROOT / "deploy").glob("*.sh")],
+        [program, *(ROOT / "scripts").glob("*.sh"), *(ROOT / "deploy").glob("*.sh"), ROOT / ".ci" / "run"],
         check=False,
         capture_output=True,
         text=True,
     )
     assert checked.returncode == 0, checked.stdout
+
+
+def test_what_ci_cannot_install_is_named_and_the_rest_goes_on(tmp_path: Path) -> None:
+    for name in ("bash", "dirname", "env"):
+        (tmp_path / name).symlink_to(str(shutil.which(name)))
+    for name, text in {"make": "exit 0", "sudo": 'shift; exec "$@"', "apt-get": '[ "$1" = update ]'}.items():
+        (tmp_path / name).write_text(f"#!{tmp_path}/bash\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    ran = subprocess.run(
+        [tmp_path / "bash", ROOT / ".ci" / "run"],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={"PATH": str(tmp_path), "CI": "true"},
+    )
+    assert (ran.returncode, "Not installed: chromium nginx-light curl mmdebstrap" in ran.stderr) == (0, True), ran
 
 
 @pytest.mark.parametrize(
