@@ -83,11 +83,12 @@ class Names:
 
 @dataclass(frozen=True)
 class Edge:
-    """A running nginx: its two ports, and the certificate that a client has to trust."""
+    """A running nginx: its two ports, the certificate that a client has to trust, and what it was configured with."""
 
     http: int
     https: int
     certificate: Path
+    configuration: Path
 
     @property
     def url(self) -> str:
@@ -116,7 +117,7 @@ def edge(folder: Path, gateway: int, names: Names | None = None) -> Iterator[Edg
     process = subprocess.Popen([*words, "-g", "daemon off; master_process off;"])
     try:
         eventually(lambda: _listens(process, https), "nginx listens")
-        yield Edge(http, https, certificate)
+        yield Edge(http, https, certificate, folder / "nginx.conf")
     finally:
         process.terminate()
         process.wait(PATIENCE_S)
