@@ -107,8 +107,10 @@ def _offer(descriptor: int, data: bytes) -> int:
     would be no way: the shell shares it.
     """
     size = TERMINAL_BYTES if os.isatty(descriptor) else select.PIPE_BUF
+    ready = select.poll()  # select.select cannot watch a descriptor above 1023
+    ready.register(descriptor, select.POLLOUT)
     written = 0
-    while written < len(data) and select.select([], [descriptor], [], 0)[1]:
+    while written < len(data) and any(event & select.POLLOUT for _, event in ready.poll(0)):
         written += os.write(descriptor, data[written : written + size])
     return written
 

@@ -277,7 +277,8 @@ def test_the_topology_may_stand_among_the_settings(project: Project, eventually:
 
 
 def test_make_names_a_topology_only_when_it_was_told_one() -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "TOPOLOGY"}
+    outer = ("TOPOLOGY", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")  # of the make that runs the tests
+    environment = {name: value for name, value in os.environ.items() if name not in outer}
     for words, end in (([], "alicerce run"), (["TOPOLOGY=split"], "alicerce run --topology split")):
         asked = ["make", "--dry-run", "--old-file=.venv/run.stamp", "run", *words]
         shown = subprocess.run(asked, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout

@@ -125,16 +125,25 @@ def test_a_head_in_pieces_is_waited_for_piece_by_piece(places: list[Place]) -> N
     assert asked.answer() == b"ok"
 
 
-def test_who_is_not_waited_for_any_more_leaves_nothing_behind(places: list[Place]) -> None:
+def test_who_is_not_waited_for_any_more_leaves_nothing_behind(
+    places: list[Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = before(places, lambda *_: None)
+    connect, opened = place.http.connect, []
+
+    def connecting(*args: Any) -> Any:
+        opened.append(connect(*args))
+        return opened[-1]
+
+    monkeypatch.setattr(place.http, "connect", connecting)
     for _ in range(THREADS * 2):
         asked = place.ask()
         assert asked.step() is None
         assert place.state == (ROOM - 1, 0)
+        assert opened[-1].sock.fileno() == asked.awaited[0][0]
         asked.steps.close()
         assert place.state == (ROOM, 0)
-        with pytest.raises(OSError):
-            socket.socket(fileno=asked.awaited[0][0]).detach()
+        assert opened[-1].sock.fileno() == -1
 
 
 def test_a_time_that_is_over_gives_everything_back(places: list[Place]) -> None:
