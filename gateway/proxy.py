@@ -165,15 +165,15 @@ class Proxy:
     ) -> Outgoing:
         try:
             check(exchange, answer)
-            told = said(answer.headers)
-            self.limits.charge(exchange, told.get(HELD, ""))
-            first = first_piece(answer, told)
+            values = said(answer.headers)
+            self.limits.charge(exchange, values.get(HELD, ""))
+            first = first_piece(answer, values)
         except BaseException:
             answer.body.close()
             raise
         headers = [*public_headers(exchange, answer), (trace.REQUEST_ID, exchange.request_id)]
         if exchange.packs:
-            headers, first = _packed(answer.status, told, headers, first, environ)
+            headers, first = _packed(answer.status, values, headers, first, environ)
         exchange.status = answer.status
         start_response(f"{answer.status} {_phrase(answer.status)}", finished(exchange, headers))
         return Outgoing(exchange, first, answer.body)

@@ -32,7 +32,7 @@ IPV6_SHARED = (1 << 64) - 1  # the part of an address that its owner may choose 
 
 
 class Who(NamedTuple):
-    """Whose requests share a place: a tenant and one of its people; or an address, where nobody is logged in."""
+    """The owner of requests that share places: a tenant and one of its people, or the address of a visitor."""
 
     tenant: Hashable
     person: Hashable = None

@@ -77,7 +77,7 @@ class Lanes:
         if path in self._bare or path.startswith(UNBOUNDED):
             return None
         is_slow = self._is_slow(f"{environ['REQUEST_METHOD']} {path}")
-        who = Who(environ.get("REMOTE_ADDR", "")) if self._is_public else told_by(environ)
+        who = Who(environ.get("REMOTE_ADDR", "")) if self._is_public else owner_of(environ)
         return self.gate.ask(who, self.slow if is_slow else self.ordinary)
 
     def queue_s(self, turn: Turn) -> float:
@@ -89,7 +89,7 @@ def _pattern(rule: str) -> str:
     return "[^/]+".join(re.escape(part) for part in re.split(r"<[^>]+>", rule))
 
 
-def told_by(environ: dict[str, Any]) -> Who:
+def owner_of(environ: dict[str, Any]) -> Who:
     """Return whose request it is, as its headers say: the gateway sets them, and the identity is compared with them."""
     person = environ.get("HTTP_X_USER_ID")
     tenant = environ.get("HTTP_X_TENANT_ID") or person

@@ -72,7 +72,7 @@ class Project:
         return done.returncode, done.stdout
 
     def must(self, *words: str) -> str:
-        """What a compose command says that succeeds."""
+        """Return the output of a compose command that has to succeed."""
         code, said = self.compose(*words)
         assert code == 0, said
         return said
@@ -93,7 +93,7 @@ class Project:
             source.write(f"# {secrets.token_hex(4)}\n")
 
     def upgrade(self) -> None:
-        """What docs/docker.md says to do with new code."""
+        """Bring new code up as docs/docker.md says."""
         code, said = self.run("deploy/upgrade.sh")
         assert code == 0, said
 
